@@ -1,0 +1,231 @@
+//! What can be written on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::dynamics::device::DeviceChoice;
+use crate::settings::Config;
+
+/// Wrong usage: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "deepm3",
+    version,
+    about = "DeepM3 Workbench: train, compare and understand recommender models with continuous-time user state",
+    long_about = "Without a command the window opens. Every command runs on the same engine as the window."
+)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Folder of the runs [default: the system's folder for application data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub runs: Option<PathBuf>,
+    /// auto, cpu, gpu, or a part of a device's name (see `deepm3 devices`)
+    #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
+    pub device: DeviceChoice,
+    /// Print one JSON object instead of a table
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress on stderr
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the devices that models can be trained on
+    Devices,
+    /// Look at data sets and get public ones
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Train one model
+    Train(TrainOptions),
+    /// Train several models over several seeds and compare them
+    Ablation(AblationOptions),
+    /// Rank the held-out items of a run's data with its model again
+    Evaluate(EvaluateOptions),
+    /// List, show, compare, export and delete runs
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// List every setting with its range, default and meaning
+    Settings,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// The built-in set and the catalogue of public ones
+    List,
+    /// What is in a set
+    Inspect(DataOptions),
+    /// Download a set of the catalogue
+    Get {
+        /// Name as in `deepm3 data list`
+        name: String,
+        /// Agree to the set's licence, which is shown first
+        #[arg(long)]
+        agree: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct DataOptions {
+    /// A path, a name of the catalogue, or `drift`
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<String>,
+    /// Which column is what: user=NAME,item=NAME,time=NAME[,rating=NAME]; #1 is the first column
+    #[arg(long, value_name = "MAP")]
+    pub columns: Option<String>,
+    /// File with titles and genres [default: found beside the events]
+    #[arg(long, value_name = "FILE")]
+    pub items: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigOptions {
+    #[command(flatten)]
+    pub data: DataOptions,
+    /// A preset's name or a TOML file
+    #[arg(long, value_name = "PRESET")]
+    pub preset: Option<String>,
+    /// Change a setting, for example --set model.hidden=64 (see `deepm3 settings`)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// First seed
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u32>,
+    /// readme, leave-one-out or temporal
+    #[arg(long, value_name = "PROTOCOL")]
+    pub protocol: Option<String>,
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct TrainOptions {
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    /// gru, euler or rk4
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Go on with an interrupted run (id, unique prefix, or `latest`)
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "set", "model", "seed"])]
+    pub resume: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct AblationOptions {
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    /// Models, separated by commas
+    #[arg(long, value_name = "MODELS")]
+    pub models: Option<String>,
+    /// Seeds for each model
+    #[arg(long, value_name = "N")]
+    pub seeds: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct EvaluateOptions {
+    /// Run id, unique prefix, or `latest`
+    #[arg(long, default_value = "latest", value_name = "RUN")]
+    pub run: String,
+    /// The run's data, where it has moved since
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// All runs, newest first
+    List {
+        /// Include archived runs
+        #[arg(long)]
+        all: bool,
+    },
+    /// Everything known of a run
+    Show {
+        #[arg(default_value = "latest")]
+        run: String,
+    },
+    /// Compare runs: a table, and the settings that differ
+    Compare {
+        /// Ids, unique prefixes, or the group of an ablation
+        #[arg(required = true)]
+        runs: Vec<String>,
+    },
+    /// Write the ablation table of a group, or of some runs, to a file
+    Export {
+        /// Ids, unique prefixes, or the group of an ablation
+        #[arg(required = true)]
+        runs: Vec<String>,
+        /// The ending says the format: .csv, .md, .svg, .png or .json
+        #[arg(long, short)]
+        output: PathBuf,
+    },
+    /// Move runs to the trash, from where `restore` brings them back
+    Delete {
+        #[arg(required = true)]
+        runs: Vec<String>,
+    },
+    /// Bring deleted runs back
+    Restore {
+        #[arg(required = true)]
+        runs: Vec<String>,
+    },
+}
+
+impl ConfigOptions {
+    /// The config that the options describe: the preset, then single settings on top.
+    pub fn config(&self, default_preset: &str) -> anyhow::Result<Config> {
+        let mut config = Config::load(self.preset.as_deref().unwrap_or(default_preset))?;
+        self.data.apply(&mut config)?;
+        if let Some(protocol) = &self.protocol {
+            config.set_text(&format!("evaluation.protocol={protocol}"))?;
+        }
+        if let Some(epochs) = self.epochs {
+            config.set_text(&format!("training.epochs={epochs}"))?;
+        }
+        if let Some(seed) = self.seed {
+            config.set_text(&format!("training.seed={seed}"))?;
+        }
+        for assignment in &self.set {
+            config.set_text(assignment)?;
+        }
+        Ok(config)
+    }
+}
+
+impl DataOptions {
+    /// Put the data options into `config`. Paths are made absolute, so that a run can be repeated
+    /// from anywhere.
+    pub fn apply(&self, config: &mut Config) -> anyhow::Result<()> {
+        let absolute = |path: &std::path::Path| {
+            std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+        };
+        if let Some(data) = &self.data {
+            let path = std::path::Path::new(data);
+            config.data.source = if path.exists() { absolute(path) } else { data.clone() };
+        }
+        if let Some(columns) = &self.columns {
+            columns
+                .parse::<crate::data::import::Mapping>()
+                .map_err(|error| Usage(error.to_string()))?;
+            config.data.columns.clone_from(columns);
+        }
+        if let Some(items) = &self.items {
+            config.data.items_file = absolute(items);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! The headless commands: the same engine as the window, for scripts and CI.
+//!
+//! Results go to stdout (a table, or one JSON object with `--json`), progress to stderr. Exit code
+//! 0 is done, 1 failed, 2 wrong usage.
+
+mod arguments;
+mod data;
+mod devices;
+mod output;
+mod runs;
+mod train;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use arguments::{Arguments, Command, Usage};
+
+/// Run the program; the exit code says how it went.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("DEEPM3_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error")),
+        )
+        .init();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let usage = error.is::<Usage>() || error.is::<crate::settings::SettingError>();
+            ExitCode::from(if usage { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let common = &arguments.common;
+    match &arguments.command {
+        None => window(common),
+        Some(Command::Devices) => devices::list(common),
+        Some(Command::Data(command)) => data::run(command, common),
+        Some(Command::Train(options)) => train::train(options, common),
+        Some(Command::Ablation(options)) => train::ablation(options, common),
+        Some(Command::Evaluate(options)) => train::evaluate(options, common),
+        Some(Command::Runs(command)) => runs::run(command, common),
+        Some(Command::Settings) => output::settings(common),
+    }
+}
+
+/// Open the window, or explain what to do where there is no display.
+fn window(common: &arguments::Common) -> Result<()> {
+    let has_display = cfg!(not(target_os = "linux"))
+        || ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    let headless = "the same engine runs without a window: `deepm3 ablation` compares GRU, Euler \
+                    and RK4 on the built-in data, `deepm3 --help` lists all commands";
+    if !has_display {
+        anyhow::bail!(
+            "no display was found (neither DISPLAY nor WAYLAND_DISPLAY is set); {headless}"
+        );
+    }
+    crate::workbench::run(crate::workbench::Options {
+        runs: common.runs.clone(),
+        data: None,
+        device: common.device.clone(),
+    })
+    .map_err(|error| anyhow::anyhow!("the window could not be opened: {error}; {headless}"))
+}

@@ -1,0 +1,77 @@
+//! Printing: JSON to stdout alone, progress to stderr.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::json;
+
+use super::arguments::Common;
+use crate::jobs::{self, Context, Control};
+use crate::settings::{Config, Kind};
+
+/// Print one JSON object.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// A context whose progress goes to stderr at most every two seconds and whose events go to
+/// `event`; Ctrl-C cancels it.
+pub fn context<E: Send + 'static>(
+    common: &Common,
+    event: impl Fn(E) + Send + Sync + 'static,
+) -> Result<Context<E>> {
+    let control = Control::default();
+    let stop = control.clone();
+    ctrlc::set_handler(move || stop.cancel())?;
+    let quiet = common.quiet;
+    let last = Mutex::new((Instant::now(), String::new()));
+    Ok(jobs::detached(control, move |progress, events| {
+        for one in events {
+            event(one);
+        }
+        let Ok(mut last) = last.lock() else { return };
+        let due = last.0.elapsed() > Duration::from_secs(2);
+        if quiet || !due || progress.message == last.1 || progress.message.is_empty() {
+            return;
+        }
+        match progress.fraction {
+            Some(share) => eprintln!("{:3.0} %  {}", 100.0 * share, progress.message),
+            None => eprintln!("       {}", progress.message),
+        }
+        *last = (Instant::now(), progress.message.clone());
+    }))
+}
+
+/// `deepm3 settings`.
+pub fn settings(common: &Common) -> Result<()> {
+    let default = Config::default();
+    let value = |key: &str| default.get(key).map(|value| value.to_string()).unwrap_or_default();
+    let range = |kind: &Kind| match kind {
+        Kind::Integer { min, max, .. } => format!("{min}–{max}"),
+        Kind::Number { min, max, .. } => format!("{min}–{max}"),
+        Kind::Switch => "true, false".to_owned(),
+        Kind::Choice(words) => words.join(", "),
+        Kind::Text => "text".to_owned(),
+    };
+    if common.json {
+        let rows: Vec<_> = Config::settings()
+            .iter()
+            .map(|setting| {
+                json!({
+                    "key": setting.key, "label": setting.label, "unit": setting.unit,
+                    "range": range(&setting.kind), "default": value(setting.key),
+                    "help": setting.help,
+                })
+            })
+            .collect();
+        return json(&json!({ "settings": rows }));
+    }
+    for setting in Config::settings() {
+        println!("{} = {}", setting.key, value(setting.key));
+        println!("    {} [{}]", setting.help, range(&setting.kind));
+    }
+    Ok(())
+}

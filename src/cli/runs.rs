@@ -1,0 +1,239 @@
+//! `deepm3 runs list | show | compare | export | delete | restore`.
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::json;
+
+use super::arguments::{Common, RunsCommand, Usage};
+use super::output;
+use crate::figures;
+use crate::runs::{self, AblationTable, RunEntry, RunState, RunStore, RunSummary, write_atomic};
+
+pub fn run(command: &RunsCommand, common: &Common) -> Result<()> {
+    let store = RunStore::open(common.runs.as_deref())?;
+    match command {
+        RunsCommand::List { all } => list(&store, *all, common),
+        RunsCommand::Show { run } => show(&store, run, common),
+        RunsCommand::Compare { runs } => compare(&store, runs, common),
+        RunsCommand::Export { runs, output } => export(&store, runs, output),
+        RunsCommand::Delete { runs } => {
+            for spec in runs {
+                let entry = store.find(spec)?;
+                store.delete(&entry.id)?;
+                eprintln!(
+                    "deleted {}; `deepm3 runs restore {}` brings it back",
+                    entry.id, entry.id
+                );
+            }
+            Ok(())
+        }
+        RunsCommand::Restore { runs } => {
+            for id in runs {
+                store.restore(id)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn state(entry: &RunEntry) -> &str {
+    match &entry.state {
+        RunState::Done => "done",
+        RunState::Running => "running",
+        RunState::Interrupted => "interrupted",
+        RunState::Broken(reason) => reason,
+    }
+}
+
+fn list(store: &RunStore, all: bool, common: &Common) -> Result<()> {
+    let entries: Vec<RunEntry> =
+        store.list().into_iter().filter(|entry| all || !entry.archived).collect();
+    if common.json {
+        let rows: Vec<_> = entries
+            .iter()
+            .map(|entry| {
+                let summary = entry.summary.as_ref();
+                json!({
+                    "run": entry.id, "state": state(entry), "created": entry.created,
+                    "archived": entry.archived,
+                    "group": entry.settings().map(|config| &config.ablation.group),
+                    "model": entry.settings().map(|config| config.model.solver),
+                    "seed": entry.settings().map(|config| config.training.seed),
+                    "data": summary.map(|summary| &summary.data.name),
+                    "hr10": summary.map(|summary| summary.hr10.mean),
+                    "ndcg10": summary.map(|summary| summary.ndcg10.mean),
+                })
+            })
+            .collect();
+        return output::json(&json!({ "runs": rows, "directory": store.dir() }));
+    }
+    if entries.is_empty() {
+        println!("no runs in {}; `deepm3 ablation` makes some", store.dir().display());
+        return Ok(());
+    }
+    println!(
+        "{:<36} {:<12} {:<18} {:<16} {:>8} {:>8}",
+        "run", "state", "group", "data", "HR@10", "NDCG@10"
+    );
+    for entry in &entries {
+        let group = entry.settings().map_or("", |config| config.ablation.group.as_str());
+        let (data, hr10, ndcg10) = match &entry.summary {
+            Some(summary) => (
+                summary.data.name.as_str(),
+                format!("{:.4}", summary.hr10.mean),
+                format!("{:.4}", summary.ndcg10.mean),
+            ),
+            None => ("", String::new(), String::new()),
+        };
+        println!(
+            "{:<36} {:<12} {group:<18} {data:<16} {hr10:>8} {ndcg10:>8}",
+            entry.id,
+            state(entry)
+        );
+    }
+    Ok(())
+}
+
+fn show(store: &RunStore, spec: &str, common: &Common) -> Result<()> {
+    let entry = store.find(spec)?;
+    if common.json {
+        return match &entry.summary {
+            Some(summary) => output::json(summary),
+            None => output::json(&json!({
+                "run": entry.id, "state": state(&entry), "config": entry.config,
+            })),
+        };
+    }
+    println!("{} ({})\n{}", entry.id, state(&entry), entry.path.display());
+    if let Some(summary) = &entry.summary {
+        println!(
+            "\nHR@10 {:.4}, NDCG@10 {:.4}, MRR {:.4} over {} queries; best epoch {} of {}; {:.1} s on {}",
+            summary.hr10.mean,
+            summary.ndcg10.mean,
+            summary.mrr,
+            summary.hr10.n,
+            summary.best_epoch,
+            summary.epochs,
+            summary.train_seconds,
+            summary.device
+        );
+    }
+    if let Some(config) = entry.settings() {
+        println!("\n{}", config.to_toml());
+    }
+    Ok(())
+}
+
+/// Finished runs named by ids, prefixes or groups, in the order given, without repetition.
+fn select(store: &RunStore, specs: &[String]) -> Result<Vec<RunSummary>> {
+    let all = store.list();
+    let mut chosen: Vec<RunSummary> = Vec::new();
+    for spec in specs {
+        let group: Vec<RunSummary> = all
+            .iter()
+            .filter_map(|entry| entry.summary.clone())
+            .filter(|summary| summary.group.as_deref() == Some(spec.as_str()))
+            .collect();
+        let found = if group.is_empty() {
+            let entry = store.find(spec)?;
+            let id = entry.id;
+            vec![entry.summary.with_context(|| format!("run {id} is not finished"))?]
+        } else {
+            group
+        };
+        for summary in found {
+            if !chosen.iter().any(|known| known.run == summary.run) {
+                chosen.push(summary);
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+/// The table of the chosen runs, which must be of the same data and protocol.
+fn table(store: &RunStore, summaries: &[RunSummary]) -> Result<AblationTable> {
+    let first = summaries.first().context("no runs were chosen")?;
+    for summary in summaries {
+        if summary.data.fingerprint != first.data.fingerprint {
+            bail!(
+                "{} and {} saw different data ({} and {}); their metrics cannot be compared",
+                first.run,
+                summary.run,
+                first.data.name,
+                summary.data.name
+            );
+        }
+        if summary.config.evaluation.protocol != first.config.evaluation.protocol {
+            bail!("{} and {} were judged under different protocols", first.run, summary.run);
+        }
+    }
+    let runs: Vec<(RunSummary, Vec<u32>)> = summaries
+        .iter()
+        .map(|summary| {
+            let ranks = store.ranks(&summary.run)?;
+            Ok((summary.clone(), ranks.into_iter().map(|rank| rank.rank).collect()))
+        })
+        .collect::<Result<_, runs::RunError>>()?;
+    let protocol = first.config.evaluation.protocol.word();
+    Ok(AblationTable::build(protocol, &first.data, &first.device, &runs, &[]))
+}
+
+fn compare(store: &RunStore, specs: &[String], common: &Common) -> Result<()> {
+    let summaries = select(store, specs)?;
+    let table = table(store, &summaries)?;
+    let differences = differences(&summaries);
+    if common.json {
+        let rows: Vec<_> = differences
+            .iter()
+            .map(|(key, values)| json!({ "key": key, "values": values }))
+            .collect();
+        let runs: Vec<_> = summaries.iter().map(|summary| &summary.run).collect();
+        return output::json(&json!({ "runs": runs, "table": table, "differences": rows }));
+    }
+    println!("{}", table.to_text());
+    if !differences.is_empty() {
+        println!("\nSettings that differ:");
+    }
+    for (key, values) in differences {
+        println!("  {key:<28} {}", values.join("  "));
+    }
+    Ok(())
+}
+
+/// Settings that are not the same in all runs, with the value in each.
+fn differences(summaries: &[RunSummary]) -> Vec<(&'static str, Vec<String>)> {
+    crate::settings::Config::settings()
+        .iter()
+        .map(|setting| {
+            let value = |summary: &RunSummary| {
+                summary.config.get(setting.key).map(|value| value.to_string()).unwrap_or_default()
+            };
+            (setting.key, summaries.iter().map(value).collect::<Vec<_>>())
+        })
+        .filter(|(_, values)| values.iter().any(|value| *value != values[0]))
+        .collect()
+}
+
+fn export(store: &RunStore, specs: &[String], output: &std::path::Path) -> Result<()> {
+    let summaries = select(store, specs)?;
+    let table = table(store, &summaries)?;
+    let ending = output.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let bytes = match ending {
+        "csv" => table.to_csv().into_bytes(),
+        "md" => table.to_markdown().into_bytes(),
+        "json" => serde_json::to_vec_pretty(&table)?,
+        "svg" => figures::ablation_chart(&table, figures::Theme::Light).to_svg().into_bytes(),
+        "png" => {
+            figures::to_png(&figures::ablation_chart(&table, figures::Theme::Light).to_svg(), 2.0)?
+        }
+        other => {
+            return Err(Usage(format!(
+                "`{other}` is not a format; end the file in .csv, .md, .json, .svg or .png"
+            ))
+            .into());
+        }
+    };
+    write_atomic(output, &bytes)
+        .with_context(|| format!("{} could not be written", output.display()))?;
+    eprintln!("wrote {}", output.display());
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! `deepm3 train | ablation | evaluate`.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use super::arguments::{AblationOptions, Common, EvaluateOptions, TrainOptions, Usage};
+use super::output;
+use crate::dynamics::model::System1;
+use crate::dynamics::{device, parameters};
+use crate::evaluation::mean_over;
+use crate::jobs::{Cancelled, Context};
+use crate::runs::{AblationTable, RunState, RunStore, RunSummary};
+use crate::settings::Config;
+use crate::training::evaluate::{self as evaluation, per_query};
+use crate::training::{Plan, Prepared, RunKey, TrainError, TrainEvent, ablation, checkpoint};
+
+/// The preset used where none is named: the built-in set.
+const DEFAULT_PRESET: &str = "drift";
+/// For data of one's own, where the built-in set's sizes make no sense.
+const OWN_DATA_PRESET: &str = "leave-one-out";
+
+fn config_of(options: &super::arguments::ConfigOptions) -> Result<Config> {
+    let own = options.data.data.as_deref().is_some_and(|data| data != "drift");
+    options.config(if own { OWN_DATA_PRESET } else { DEFAULT_PRESET })
+}
+
+pub fn train(options: &TrainOptions, common: &Common) -> Result<()> {
+    if let Some(spec) = &options.resume {
+        return resume(spec, options, common);
+    }
+    let mut config = config_of(&options.config)?;
+    if let Some(model) = &options.model {
+        config.set_text(&format!("model.solver={model}"))?;
+    }
+    config.ablation.models = config.model.solver.word().to_owned();
+    config.ablation.seeds = 1;
+    let (_, summaries) = run_plan(&config, common)?;
+    let summary = summaries.first().context("the training left no summary")?;
+    print_training(summary, common)
+}
+
+pub fn ablation(options: &AblationOptions, common: &Common) -> Result<()> {
+    let mut config = config_of(&options.config)?;
+    if let Some(models) = &options.models {
+        config.ablation.models.clone_from(models);
+    }
+    if let Some(seeds) = options.seeds {
+        config.set_text(&format!("ablation.seeds={seeds}"))?;
+    }
+    let (table, _) = run_plan(&config, common)?;
+    if common.json {
+        return output::json(&table);
+    }
+    println!("{}", table.to_text());
+    Ok(())
+}
+
+/// Load, train, and return the table with the runs' summaries in the order of the plan.
+fn run_plan(config: &Config, common: &Common) -> Result<(AblationTable, Vec<RunSummary>)> {
+    let plan = Plan::from_config(config, common.device.clone())
+        .map_err(|error| Usage(error.to_string()))?;
+    let store = RunStore::open(common.runs.as_deref())?;
+    let finished = Arc::new(Mutex::new(std::collections::BTreeMap::new()));
+    let context = events(common, plan.keys(), finished.clone())?;
+    let prepared = Prepared::load(config, &context)?;
+    if !common.quiet {
+        let record = &prepared.record;
+        eprintln!(
+            "{}: {} users, {} items, {} events; {} test queries",
+            record.name,
+            record.users,
+            record.items,
+            record.events,
+            prepared.split.test.len()
+        );
+    }
+    let table = ablation::run(&plan, &prepared, &store, &context).map_err(stopped)?;
+    let summaries =
+        finished.lock().map(|summaries| summaries.values().cloned().collect()).unwrap_or_default();
+    Ok((table, summaries))
+}
+
+/// What to say when a training was stopped.
+fn stopped(error: TrainError) -> anyhow::Error {
+    match error {
+        TrainError::Cancelled(_) => anyhow::anyhow!(
+            "stopped; `deepm3 runs list` shows the interrupted runs and `deepm3 train --resume RUN` goes on"
+        ),
+        error => error.into(),
+    }
+}
+
+type Finished = Arc<Mutex<std::collections::BTreeMap<usize, RunSummary>>>;
+
+/// A context that prints a line an epoch and collects the summaries.
+fn events(common: &Common, keys: Vec<RunKey>, finished: Finished) -> Result<Context<TrainEvent>> {
+    let quiet = common.quiet;
+    let last_rate = Mutex::new(std::collections::HashMap::new());
+    output::context(common, move |event: TrainEvent| {
+        let name = |run: usize| {
+            keys.get(run)
+                .map(|key| format!("{:<5} seed {:<3}", key.solver.word(), key.seed))
+                .unwrap_or_default()
+        };
+        match event {
+            TrainEvent::Step { run, sequences_per_second, .. } => {
+                if let Ok(mut rates) = last_rate.lock() {
+                    rates.insert(run, sequences_per_second);
+                }
+            }
+            TrainEvent::Epoch { run, epoch, train_loss, valid_ndcg10, seconds, .. } if !quiet => {
+                let rate = last_rate.lock().ok().and_then(|rates| rates.get(&run).copied());
+                eprintln!(
+                    "{} epoch {epoch:>3}  loss {train_loss:.4}  validation NDCG@10 {valid_ndcg10:.4}  {:>6.0} sequences/s  {seconds:.1} s",
+                    name(run),
+                    rate.unwrap_or(0.0)
+                );
+            }
+            TrainEvent::Started { run, id, step } if !quiet && step > 0 => {
+                eprintln!("{} goes on from step {step} ({id})", name(run));
+            }
+            TrainEvent::Finished { run, summary } => {
+                if let Ok(mut finished) = finished.lock() {
+                    finished.insert(run, *summary);
+                }
+            }
+            TrainEvent::Failed { run, message } => eprintln!("{} failed: {message}", name(run)),
+            TrainEvent::Message(text) if !quiet => eprintln!("{text}"),
+            _ => {}
+        }
+    })
+}
+
+fn print_training(summary: &RunSummary, common: &Common) -> Result<()> {
+    if common.json {
+        let latency = summary.latency.as_ref().map(|latency| {
+            json!({
+                "batch64": latency.batch64.median_ms, "batch64_p95": latency.batch64.p95_ms,
+                "single": latency.single.median_ms, "single_p95": latency.single.p95_ms,
+                "device": latency.device,
+            })
+        });
+        return output::json(&json!({
+            "run": summary.run, "model": summary.model, "seed": summary.seed,
+            "hr10": summary.hr10.mean, "hr10_ci95": summary.hr10.ci95,
+            "ndcg10": summary.ndcg10.mean, "ndcg10_ci95": summary.ndcg10.ci95,
+            "mrr": summary.mrr, "n": summary.hr10.n, "epochs": summary.epochs,
+            "best_epoch": summary.best_epoch, "valid_ndcg10": summary.valid_ndcg10,
+            "train_loss": summary.train_loss, "train_seconds": summary.train_seconds,
+            "step_halving_error": summary.step_halving_error, "params": summary.params,
+            "device": summary.device, "latency_ms": latency, "data": summary.data,
+            "baselines": summary.baselines,
+        }));
+    }
+    println!("run            {}", summary.run);
+    println!("model          {}, {} parameters", summary.model, summary.params);
+    let estimate = |e: &crate::evaluation::Estimate| {
+        e.half_width().map_or(format!("{:.4}", e.mean), |half| format!("{:.4} ± {half:.4}", e.mean))
+    };
+    println!("HR@10          {} (n = {})", estimate(&summary.hr10), summary.hr10.n);
+    println!("NDCG@10        {}", estimate(&summary.ndcg10));
+    for baseline in &summary.baselines {
+        println!(
+            "{:<14} HR@10 {}, NDCG@10 {}",
+            baseline.name,
+            estimate(&baseline.hr10),
+            estimate(&baseline.ndcg10)
+        );
+    }
+    println!(
+        "trained        {} epochs (best {}) in {:.1} s on {}",
+        summary.epochs, summary.best_epoch, summary.train_seconds, summary.device
+    );
+    if let Some(latency) = &summary.latency {
+        println!(
+            "latency        batch of 64: median {:.2} ms, p95 {:.2} ms; one request: median {:.2} ms, p95 {:.2} ms",
+            latency.batch64.median_ms,
+            latency.batch64.p95_ms,
+            latency.single.median_ms,
+            latency.single.p95_ms
+        );
+    }
+    Ok(())
+}
+
+fn resume(spec: &str, options: &TrainOptions, common: &Common) -> Result<()> {
+    let store = RunStore::open(common.runs.as_deref())?;
+    let entry = if spec == "latest" {
+        let interrupted = |entry: &crate::runs::RunEntry| entry.state == RunState::Interrupted;
+        store
+            .list()
+            .into_iter()
+            .find(interrupted)
+            .context("no run is interrupted; `deepm3 runs list` shows them all")?
+    } else {
+        store.find(spec)?
+    };
+    if entry.state == RunState::Done {
+        return Err(
+            Usage(format!("run {} is finished; there is nothing to resume", entry.id)).into()
+        );
+    }
+    let dir = store.open_run(&entry.id)?;
+    let mut config = dir.read_config()?;
+    options.config.data.apply(&mut config)?;
+    let key = RunKey { index: 0, solver: config.model.solver, seed: config.training.seed as u64 };
+    let context = events(common, vec![key], Finished::default())?;
+    let prepared = Prepared::load(&config, &context)?;
+    let trained = ablation::resume(dir, &prepared, &common.device, &context).map_err(stopped)?;
+    print_training(&trained.summary, common)
+}
+
+pub fn evaluate(options: &EvaluateOptions, common: &Common) -> Result<()> {
+    let store = RunStore::open(common.runs.as_deref())?;
+    let entry = store.find(&options.run)?;
+    let summary = entry.summary.with_context(|| {
+        format!("run {} is not finished; `deepm3 train --resume {}`", entry.id, entry.id)
+    })?;
+    let mut config = summary.config.clone();
+    if let Some(data) = &options.data {
+        config.data.source.clone_from(data);
+    }
+    let context = output::context::<()>(common, |()| ())?;
+    let prepared = Prepared::load(&config, &context)?;
+    if prepared.record.fingerprint != summary.data.fingerprint {
+        return Err(TrainError::OtherData {
+            run: summary.run,
+            expected: summary.data.fingerprint,
+            found: prepared.record.fingerprint,
+        }
+        .into());
+    }
+    let (weights, _) = checkpoint::decode(&store.model(&entry.id)?)?;
+    let weights = parameters::fit(&config.model, prepared.data.items(), weights)?;
+    let info = device::choose(&common.device)?;
+    let device = info.open()?;
+    let model = System1::new(&config.model, &parameters::upload(&weights, &device));
+    let ranks = evaluation::ranks(
+        &model,
+        &prepared.data,
+        &prepared.split.test,
+        prepared.split.input_len,
+        (&config.model, &config.evaluation),
+        || -> Result<(), Cancelled> { context.checkpoint() },
+    )?;
+    let label = info.label();
+    let latency = evaluation::latency(
+        &model,
+        &prepared.data,
+        &prepared.split.test,
+        prepared.split.input_len,
+        &config.model,
+        (&device, &label),
+    );
+    let metrics = per_query(&ranks);
+    let (hr10, ndcg10) = (mean_over(&[metrics.hit]), mean_over(&[metrics.ndcg]));
+    if common.json {
+        return output::json(&json!({
+            "run": summary.run, "model": summary.model, "protocol": prepared.split.protocol,
+            "n": ranks.len(), "hr10": hr10.mean, "hr10_ci95": hr10.ci95, "ndcg10": ndcg10.mean,
+            "ndcg10_ci95": ndcg10.ci95, "device": label, "latency": latency,
+            "as_trained": summary.hr10.mean == hr10.mean && summary.ndcg10.mean == ndcg10.mean,
+        }));
+    }
+    println!(
+        "{}: HR@10 {:.4}, NDCG@10 {:.4}, n = {}",
+        summary.run,
+        hr10.mean,
+        ndcg10.mean,
+        ranks.len()
+    );
+    Ok(())
+}

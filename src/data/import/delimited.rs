@@ -1,0 +1,349 @@
+//! Lines into fields: `a::b::c`, one separating byte with or without quotes, RecBole.
+
+use std::fmt;
+use std::io::Read;
+
+use memchr::{memchr, memmem};
+
+use super::lines::{Fault, Lines, MAX_LINE};
+
+/// How the fields of a line are separated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `user::item::rating::time`, as in MovieLens 1M and MovieTweetings.
+    MovieLens,
+    /// One byte between fields: `,`, `;`, `|` with double quotes around fields where needed
+    /// (RFC 4180), or a tab, where quotes mean nothing.
+    Delimited(u8),
+    /// Tabs, with a header of `name:type` (RecBole's atomic files).
+    RecBole,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MovieLens => f.write_str("fields separated by ::"),
+            Self::Delimited(b'\t') => f.write_str("fields separated by tabs"),
+            Self::Delimited(b',') => f.write_str("fields separated by commas"),
+            Self::Delimited(b';') => f.write_str("fields separated by semicolons"),
+            Self::Delimited(byte) => {
+                write!(f, "fields separated by {}", byte.escape_ascii())
+            }
+            Self::RecBole => f.write_str("RecBole, fields separated by tabs"),
+        }
+    }
+}
+
+/// A cursor over the records of a reader. Blank lines are passed over.
+pub(super) struct Records<R> {
+    lines: Lines<R>,
+    format: Format,
+    spans: Vec<Span>,
+    unquoted: Unquoted,
+    /// Whether the fields lie in `unquoted` and not in the line itself.
+    is_unquoted: bool,
+    number: u64,
+}
+
+/// Where a field lies in its text.
+type Span = std::ops::Range<usize>;
+
+/// One record, borrowed from [`Records`].
+#[derive(Clone, Copy)]
+pub(super) struct Record<'a> {
+    text: &'a [u8],
+    spans: &'a [Span],
+}
+
+impl<'a> Record<'a> {
+    /// Number of fields.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Field `column`, which must be below [`Record::len`], without blanks and quotes around it.
+    pub fn get(&self, column: usize) -> &'a [u8] {
+        bare(&self.text[self.spans[column].clone()])
+    }
+
+    /// Everything from field `first` through field `last`, separators included.
+    pub fn between(&self, first: usize, last: usize) -> &'a [u8] {
+        bare(&self.text[self.spans[first].start..self.spans[last].end])
+    }
+}
+
+fn bare(field: &[u8]) -> &[u8] {
+    let field = field.trim_ascii();
+    match field {
+        [b'"', inner @ .., b'"'] => inner.trim_ascii(),
+        _ => field,
+    }
+}
+
+impl<R: Read> Records<R> {
+    pub fn new(reader: R, format: Format) -> Self {
+        Self {
+            lines: Lines::new(reader),
+            format,
+            spans: Vec::new(),
+            unquoted: Unquoted::default(),
+            is_unquoted: false,
+            number: 0,
+        }
+    }
+
+    /// Go to the next record; false at the end of the file.
+    pub fn advance(&mut self) -> Result<bool, Fault> {
+        loop {
+            let more = self.lines.advance();
+            self.number = self.lines.number();
+            if !more? {
+                return Ok(false);
+            }
+            if !self.lines.line().trim_ascii().is_empty() {
+                break;
+            }
+        }
+        self.is_unquoted = false;
+        let line = self.lines.line();
+        match self.format {
+            Format::MovieLens => split_double_colon(line, &mut self.spans),
+            Format::RecBole | Format::Delimited(b'\t') => {
+                split_byte(line, b'\t', &mut self.spans);
+            }
+            Format::Delimited(byte) if memchr(b'"', line).is_none() => {
+                split_byte(line, byte, &mut self.spans);
+            }
+            Format::Delimited(byte) => self.unquote(byte)?,
+        }
+        Ok(true)
+    }
+
+    /// The record that [`Records::advance`] went to.
+    pub fn record(&self) -> Record<'_> {
+        if self.is_unquoted {
+            Record { text: &self.unquoted.text, spans: &self.unquoted.spans }
+        } else {
+            Record { text: self.lines.line(), spans: &self.spans }
+        }
+    }
+
+    /// First line of the record that [`Records::advance`] went to or failed on, from 1.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The current line has quotes; a quoted field may go on over further lines.
+    fn unquote(&mut self, separator: u8) -> Result<(), Fault> {
+        self.is_unquoted = true;
+        self.unquoted.clear();
+        while !self.unquoted.feed(self.lines.line(), separator) {
+            if self.unquoted.text.len() > MAX_LINE || !self.lines.advance()? {
+                return Err(Fault::OpenQuote);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn split_byte(line: &[u8], separator: u8, spans: &mut Vec<Span>) {
+    spans.clear();
+    let mut start = 0;
+    for (end, _) in line.iter().enumerate().filter(|(_, byte)| **byte == separator) {
+        spans.push(start..end);
+        start = end + 1;
+    }
+    spans.push(start..line.len());
+}
+
+fn split_double_colon(line: &[u8], spans: &mut Vec<Span>) {
+    spans.clear();
+    let mut start = 0;
+    let mut from = 0;
+    // Fields are a few bytes long: a byte loop beats a substring search.
+    while let Some(colon) = line[from..].iter().position(|byte| *byte == b':') {
+        let colon = from + colon;
+        if line.get(colon + 1) == Some(&b':') {
+            spans.push(start..colon);
+            start = colon + 2;
+            from = start;
+        } else {
+            from = colon + 1;
+        }
+    }
+    spans.push(start..line.len());
+}
+
+/// Fields of a record with quotes, copied without them (RFC 4180).
+#[derive(Default)]
+struct Unquoted {
+    text: Vec<u8>,
+    spans: Vec<Span>,
+    start: usize,
+    state: State,
+}
+
+#[derive(Default, Clone, Copy, PartialEq)]
+enum State {
+    #[default]
+    FieldStart,
+    Plain,
+    Quoted,
+    /// After a quote within quotes: the end of the field, or the first half of a doubled quote.
+    QuoteInQuoted,
+}
+
+impl Unquoted {
+    fn clear(&mut self) {
+        self.text.clear();
+        self.spans.clear();
+        self.start = 0;
+        self.state = State::FieldStart;
+    }
+
+    /// Take one more line; false when it ends within quotes.
+    fn feed(&mut self, line: &[u8], separator: u8) -> bool {
+        for &byte in line {
+            self.state = match (self.state, byte) {
+                (State::Quoted, b'"') => State::QuoteInQuoted,
+                (State::Quoted, _) => self.keep(byte, State::Quoted),
+                (State::QuoteInQuoted, b'"') => self.keep(byte, State::Quoted),
+                (_, _) if byte == separator => self.end_field(),
+                (State::FieldStart, b'"') => State::Quoted,
+                (State::FieldStart, b' ') => State::FieldStart,
+                (_, _) => self.keep(byte, State::Plain),
+            };
+        }
+        if self.state == State::Quoted {
+            self.text.push(b'\n');
+            return false;
+        }
+        self.end_field();
+        true
+    }
+
+    fn keep(&mut self, byte: u8, state: State) -> State {
+        self.text.push(byte);
+        state
+    }
+
+    fn end_field(&mut self) -> State {
+        self.spans.push(self.start..self.text.len());
+        self.start = self.text.len();
+        State::FieldStart
+    }
+}
+
+/// The format of a file that begins with `head`; `None` where nothing separates fields.
+pub(super) fn detect(head: &[u8]) -> Option<Format> {
+    let first = head.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty())?;
+    if is_recbole_header(first) {
+        return Some(Format::RecBole);
+    }
+    if memmem::find_iter(first, b"::").count() >= 2 {
+        return Some(Format::MovieLens);
+    }
+    let candidates = [b'\t', b',', b';', b'|'];
+    let scored = candidates.iter().filter_map(|byte| {
+        let format = Format::Delimited(*byte);
+        Some((score(head, format)?, format))
+    });
+    // The first of equals, so that tabs win over commas.
+    scored.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, format)| format)
+}
+
+/// How well a format explains the first lines: enough fields, as many in each line, many.
+fn score(head: &[u8], format: Format) -> Option<(bool, usize, usize)> {
+    let mut records = Records::new(head, format);
+    let (mut fields, mut agree, mut total) = (0, 0, 0);
+    // A fault here is met again, with its line, when the file is read in the format chosen.
+    while let Ok(true) = records.advance() {
+        let len = records.record().len();
+        if total == 0 {
+            fields = len;
+        }
+        agree += usize::from(len == fields);
+        total += 1;
+    }
+    (fields >= 2).then(|| (fields >= 3, agree * 100 / total, fields))
+}
+
+fn is_recbole_header(line: &[u8]) -> bool {
+    line.trim_ascii().split(|byte| *byte == b'\t').all(|field| {
+        let kind = field.rsplit(|byte| *byte == b':').next();
+        let kinds: [&[u8]; 4] = [b"token", b"token_seq", b"float", b"float_seq"];
+        field.contains(&b':') && kind.is_some_and(|kind| kinds.contains(&kind))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(text: &str, format: Format) -> Vec<Vec<String>> {
+        let mut records = Records::new(text.as_bytes(), format);
+        let mut all = Vec::new();
+        while records.advance().unwrap() {
+            let record = records.record();
+            let text = |i| String::from_utf8(record.get(i).to_vec()).unwrap();
+            all.push((0..record.len()).map(text).collect());
+        }
+        all
+    }
+
+    #[test]
+    fn double_colons() {
+        let rows = fields("1::2::3::4\n\n a : b ::c::\n", Format::MovieLens);
+        assert_eq!(rows[0], ["1", "2", "3", "4"]);
+        assert_eq!(rows[1], ["a : b", "c", ""]);
+    }
+
+    #[test]
+    fn quotes_may_hold_separators_quotes_and_line_breaks() {
+        let text = "a,\"b, \"\"c\"\"\",d\n\"x\ny\", \"z\" ,\n1,2\" disc,3\n";
+        let rows = fields(text, Format::Delimited(b','));
+        assert_eq!(rows[0], ["a", "b, \"c\"", "d"]);
+        assert_eq!(rows[1], ["x\ny", "z", ""]);
+        assert_eq!(rows[2], ["1", "2\" disc", "3"]);
+    }
+
+    #[test]
+    fn a_record_over_lines_has_the_number_of_its_first() {
+        let text = "a,b\n\"x\ny\",1\nc,d\n";
+        let mut records = Records::new(text.as_bytes(), Format::Delimited(b','));
+        let mut numbers = Vec::new();
+        while records.advance().unwrap() {
+            numbers.push(records.number());
+        }
+        assert_eq!(numbers, [1, 2, 4]);
+    }
+
+    #[test]
+    fn quotes_mean_nothing_between_tabs_but_are_dropped_around_a_field() {
+        let rows = fields("\"open\t\"shut\"\n", Format::Delimited(b'\t'));
+        assert_eq!(rows[0], ["\"open", "shut"]);
+    }
+
+    #[test]
+    fn an_open_quote_is_a_fault_at_the_line_it_opens_and_in_linear_time() {
+        let text = format!("a,b\n\"c,d\n{}", "e,f\n".repeat(1_000_000));
+        let mut records = Records::new(text.as_bytes(), Format::Delimited(b','));
+        assert!(records.advance().unwrap());
+        assert!(matches!(records.advance(), Err(Fault::OpenQuote)));
+        assert_eq!(records.number(), 2);
+    }
+
+    #[test]
+    fn formats_are_told_from_the_first_lines() {
+        let is = |head: &str, format| assert_eq!(detect(head.as_bytes()), format, "{head}");
+        is("1::2::3::4\n", Some(Format::MovieLens));
+        is("user_id:token\titem_id:token\ttimestamp:float\n1\t2\t3\n", Some(Format::RecBole));
+        is("196\t242\t3\t881250949\n", Some(Format::Delimited(b'\t')));
+        is("user;item;rating;time\n1;2;3,5;4\n2;2;4,5;4\n", Some(Format::Delimited(b';')));
+        is("1;2;3,5;4\n2;2;4,5;4\n", Some(Format::Delimited(b';')));
+        is("movieId,title,genres\n1,\"A, B\",X|Y\n", Some(Format::Delimited(b',')));
+        is("1|Toy, A|01-Jan-1995||0|1\n2|Eye|01-Jan-1995||0|1\n", Some(Format::Delimited(b'|')));
+        is("2013-04-01 12:30:00,1,2\n", Some(Format::Delimited(b',')));
+        is("just words\n", None);
+    }
+}

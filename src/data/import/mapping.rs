@@ -1,0 +1,378 @@
+//! Which column is what: guessed by name or position, or as a person says.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::ImportError;
+use super::probe::Probe;
+
+/// What a column can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    User,
+    Item,
+    Time,
+    Rating,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::User => "user",
+            Self::Item => "item",
+            Self::Time => "time",
+            Self::Rating => "rating",
+        })
+    }
+}
+
+/// Columns by name (any case) or position (`#1` is the first).
+///
+/// An empty `user`, `item` or `time` is guessed by the importer; without `rating` no ratings are
+/// read. Reads from text such as `user=visitorid,item=itemid,time=#1`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mapping {
+    pub user: String,
+    pub item: String,
+    pub time: String,
+    pub rating: Option<String>,
+}
+
+/// The text that [`Mapping::from_str`] reads.
+impl fmt::Display for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rating = self.rating.as_deref().unwrap_or_default();
+        let parts = [
+            (Role::User, self.user.as_str()),
+            (Role::Item, self.item.as_str()),
+            (Role::Time, self.time.as_str()),
+            (Role::Rating, rating),
+        ];
+        let mut separator = "";
+        for (role, name) in parts.into_iter().filter(|(_, name)| !name.is_empty()) {
+            write!(f, "{separator}{role}={name}")?;
+            separator = ",";
+        }
+        Ok(())
+    }
+}
+
+/// Text that is no [`Mapping`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` does not map a column; write user=NAME,item=NAME,time=NAME[,rating=NAME]")]
+pub struct MappingError(String);
+
+impl FromStr for Mapping {
+    type Err = MappingError;
+
+    fn from_str(text: &str) -> Result<Self, MappingError> {
+        let mut mapping = Self::default();
+        for part in text.split(',') {
+            let wrong = || MappingError(part.trim().to_owned());
+            let (role, name) = part.split_once('=').ok_or_else(wrong)?;
+            let name = name.trim().to_owned();
+            if name.is_empty() {
+                return Err(wrong());
+            }
+            match role.trim() {
+                "user" => mapping.user = name,
+                "item" => mapping.item = name,
+                "time" => mapping.time = name,
+                "rating" => mapping.rating = Some(name),
+                _ => return Err(wrong()),
+            }
+        }
+        Ok(mapping)
+    }
+}
+
+/// Column numbers, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Roles {
+    pub user: usize,
+    pub item: usize,
+    pub time: usize,
+    pub rating: Option<usize>,
+}
+
+/// Names that mean a user, the surest first; compared without case, blanks and punctuation.
+const USER: &[&str] = &[
+    "user",
+    "userid",
+    "uid",
+    "username",
+    "usernumber",
+    "member",
+    "memberid",
+    "customer",
+    "customerid",
+    "visitor",
+    "visitorid",
+    "reviewer",
+    "reviewerid",
+    "account",
+    "accountid",
+    "profile",
+    "profileid",
+    "listener",
+    "client",
+    "clientid",
+    "person",
+    "session",
+    "sessionid",
+];
+pub(super) const ITEM: &[&str] = &[
+    "item",
+    "itemid",
+    "iid",
+    "movie",
+    "movieid",
+    "product",
+    "productid",
+    "parentasin",
+    "asin",
+    "sku",
+    "stockcode",
+    "track",
+    "trackid",
+    "song",
+    "songid",
+    "artist",
+    "artistid",
+    "book",
+    "bookid",
+    "isbn",
+    "game",
+    "gameid",
+    "video",
+    "videoid",
+    "article",
+    "articleid",
+    "news",
+    "newsid",
+    "business",
+    "businessid",
+    "venue",
+    "venueid",
+    "poi",
+    "poiid",
+    "location",
+    "locationid",
+    "anime",
+    "animeid",
+    "recipe",
+    "recipeid",
+    "content",
+    "contentid",
+];
+const TIME: &[&str] = &[
+    "timestamp",
+    "time",
+    "ts",
+    "datetime",
+    "date",
+    "unixtime",
+    "unixtimestamp",
+    "timestampms",
+    "unixreviewtime",
+    "eventtime",
+    "eventtimestamp",
+    "eventdate",
+    "createdat",
+    "created",
+    "reviewtime",
+    "reviewdate",
+    "ratingtimestamp",
+    "ratingtime",
+    "interactiontime",
+    "watchedat",
+    "playedat",
+    "viewedat",
+    "visitedat",
+    "checkintime",
+    "invoicedate",
+    "orderdate",
+    "purchasedate",
+    "dateadded",
+    "dateupdated",
+];
+const RATING: &[&str] = &[
+    "rating",
+    "ratings",
+    "score",
+    "stars",
+    "star",
+    "overall",
+    "ratingvalue",
+    "starrating",
+    "userrating",
+];
+
+/// The first column that is called by the surest of `names`.
+pub(super) fn by_name<'a>(columns: &'a [String], names: &[&str]) -> Option<&'a str> {
+    let plain: Vec<String> = columns.iter().map(|column| plain(column)).collect();
+    let column = names.iter().find_map(|name| plain.iter().position(|plain| plain == name))?;
+    Some(&columns[column])
+}
+
+/// A column's name in lower case, letters and digits only, without RecBole's type.
+fn plain(column: &str) -> String {
+    let letters = without_type(column).chars().filter(|c| c.is_alphanumeric());
+    letters.flat_map(char::to_lowercase).collect()
+}
+
+fn without_type(column: &str) -> &str {
+    match column.rsplit_once(':') {
+        Some((name, "token" | "token_seq" | "float" | "float_seq")) => name,
+        _ => column,
+    }
+}
+
+/// What the columns are by name, or by position where there are no names; unknown ones are empty.
+pub(super) fn guess(columns: &[String], has_header: bool) -> Mapping {
+    let position = |position: usize| format!("#{position}");
+    match (has_header, columns.len()) {
+        (true, _) => {
+            let named = |names| by_name(columns, names).map(str::to_owned);
+            Mapping {
+                user: named(USER).unwrap_or_default(),
+                item: named(ITEM).unwrap_or_default(),
+                time: named(TIME).unwrap_or_default(),
+                rating: named(RATING),
+            }
+        }
+        (false, 3) => {
+            Mapping { user: position(1), item: position(2), time: position(3), rating: None }
+        }
+        (false, 4) => {
+            let rating = Some(position(3));
+            Mapping { user: position(1), item: position(2), time: position(4), rating }
+        }
+        (false, _) => Mapping::default(),
+    }
+}
+
+/// Column numbers for a mapping.
+///
+/// # Errors
+/// A column that is not there, could not be guessed, or is taken for two things.
+pub(super) fn resolve(mapping: &Mapping, probe: &Probe) -> Result<Roles, ImportError> {
+    let guessed = guess(&probe.columns, probe.has_header);
+    let column = |role: Role, given: &str, guessed: &str| {
+        let (path, line) = (probe.path.clone(), probe.first_line);
+        let columns = probe.columns.join(", ");
+        match if given.trim().is_empty() { guessed } else { given.trim() } {
+            "" => Err(ImportError::MissingColumn { path, line, role, columns }),
+            name => find(&probe.columns, name).ok_or_else(|| {
+                let name = name.to_owned();
+                ImportError::UnknownColumn { path, line, role, name, columns }
+            }),
+        }
+    };
+    let rating = mapping.rating.as_deref();
+    let roles = Roles {
+        user: column(Role::User, &mapping.user, &guessed.user)?,
+        item: column(Role::Item, &mapping.item, &guessed.item)?,
+        time: column(Role::Time, &mapping.time, &guessed.time)?,
+        rating: rating.map(|name| column(Role::Rating, name, "")).transpose()?,
+    };
+    let mut taken =
+        vec![(Role::User, roles.user), (Role::Item, roles.item), (Role::Time, roles.time)];
+    taken.extend(roles.rating.map(|column| (Role::Rating, column)));
+    for (place, &(second, column)) in taken.iter().enumerate() {
+        if let Some(&(first, _)) = taken[..place].iter().find(|(_, other)| *other == column) {
+            let (path, line) = (probe.path.clone(), probe.first_line);
+            let name = probe.columns[column].clone();
+            return Err(ImportError::SameColumn { path, line, name, first, second });
+        }
+    }
+    Ok(roles)
+}
+
+/// The column of that exact name, else of that name in another case, else at that position.
+fn find(columns: &[String], name: &str) -> Option<usize> {
+    let exactly = columns.iter().position(|column| column == name);
+    let alike = || {
+        let alike = |column: &str| column.eq_ignore_ascii_case(name);
+        columns.iter().position(|column| alike(column) || alike(without_type(column)))
+    };
+    let numbered = || {
+        let number: usize = name.strip_prefix('#')?.parse().ok()?;
+        number.checked_sub(1).filter(|column| *column < columns.len())
+    };
+    exactly.or_else(alike).or_else(numbered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(names: &str) -> Vec<String> {
+        names.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn columns_are_guessed_by_name() {
+        let is = |names: &str, user: &str, item: &str, time: &str, rating: Option<&str>| {
+            let mapping = guess(&columns(names), true);
+            let rating = rating.map(str::to_owned);
+            let (user, item, time) = (user.to_owned(), item.to_owned(), time.to_owned());
+            assert_eq!(mapping, Mapping { user, item, time, rating }, "{names}");
+        };
+        is("userId movieId rating timestamp", "userId", "movieId", "timestamp", Some("rating"));
+        is("timestamp visitorid event itemid", "visitorid", "itemid", "timestamp", None);
+        is(
+            "user_id:token item_id:token timestamp:float",
+            "user_id:token",
+            "item_id:token",
+            "timestamp:float",
+            None,
+        );
+        is(
+            "reviewerID asin overall unixReviewTime",
+            "reviewerID",
+            "asin",
+            "unixReviewTime",
+            Some("overall"),
+        );
+        is(
+            "event_time product_id price user_id user_session",
+            "user_id",
+            "product_id",
+            "event_time",
+            None,
+        );
+        is("session_id Artist Created-At", "session_id", "Artist", "Created-At", None);
+        is("a b c", "", "", "", None);
+    }
+
+    #[test]
+    fn columns_without_names_go_by_position() {
+        assert_eq!(guess(&columns("#1 #2 #3"), false).time, "#3");
+        let four = guess(&columns("#1 #2 #3 #4"), false);
+        assert_eq!((four.time.as_str(), four.rating.as_deref()), ("#4", Some("#3")));
+        assert_eq!(guess(&columns("#1 #2 #3 #4 #5"), false), Mapping::default());
+    }
+
+    #[test]
+    fn names_positions_and_types() {
+        let columns = columns("User item_id:token #2");
+        assert_eq!(find(&columns, "user"), Some(0));
+        assert_eq!(find(&columns, "ITEM_ID"), Some(1));
+        assert_eq!(find(&columns, "#3"), Some(2));
+        assert_eq!(find(&columns, "#2"), Some(2), "a column of that very name");
+        assert_eq!(find(&columns, "#0"), None);
+        assert_eq!(find(&columns, "#4"), None);
+    }
+
+    #[test]
+    fn mappings_are_read_from_text() {
+        let mapping: Mapping = "user=a, time=#4,rating=r".parse().unwrap();
+        assert_eq!((mapping.user.as_str(), mapping.item.as_str()), ("a", ""));
+        assert_eq!((mapping.time.as_str(), mapping.rating.as_deref()), ("#4", Some("r")));
+        assert_eq!(mapping.to_string(), "user=a,time=#4,rating=r");
+        for wrong in ["", "user", "user=", "who=a"] {
+            assert!(wrong.parse::<Mapping>().is_err(), "{wrong}");
+        }
+    }
+}

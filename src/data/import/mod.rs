@@ -1,0 +1,116 @@
+//! Interaction files into a [`Dataset`]: streamed, in bounded memory, with a line number in every
+//! complaint.
+//!
+//! The layers, from the disk up: `source` finds the files and opens them, gunzipping where needed;
+//! `lines` cuts bytes into lines of bounded length; `delimited` cuts lines into fields; `probe`
+//! looks at the first lines to tell format, columns and header; `mapping` says which column is
+//! what; `time` reads clocks; `ids` numbers the ids; `rows` runs over the file and keeps account
+//! of bad rows; `items` adds titles and genres.
+
+mod delimited;
+mod error;
+mod ids;
+mod items;
+mod lines;
+mod mapping;
+mod probe;
+mod rows;
+mod source;
+mod time;
+
+use std::path::{Path, PathBuf};
+
+pub use delimited::Format;
+pub use error::ImportError;
+pub use mapping::{Mapping, MappingError, Role};
+pub use probe::{Preview, preview, preview_with};
+pub use time::TimeKind;
+
+use super::{Dataset, ImportReport};
+use crate::jobs::Context;
+use probe::Probe;
+
+/// What a person decided about a file; the default leaves every decision to the importer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ImportOptions {
+    /// Which column is what; by name or position where `None`.
+    pub mapping: Option<Mapping>,
+    /// How fields are separated; told from the first lines where `None`.
+    pub format: Option<Format>,
+    /// Titles and genres; a known neighbour of the file (`movies.dat`, `u.item`, …) where `None`.
+    pub items_path: Option<PathBuf>,
+}
+
+/// Read the interactions in `path`: a file, gzipped or not, or a folder that holds one.
+///
+/// Users and items are numbered in the order in which the file first names them; items that only
+/// the items file names are left out. Rows that say the same twice are kept. Up to
+/// [1 % bad rows](ImportReport::skipped) are skipped and counted.
+///
+/// # Errors
+/// [`ImportError`] with the path, the line where there is one, and what to do about it; among them
+/// [`ImportError::Cancelled`] when `context` was cancelled.
+pub fn import<E>(
+    path: &Path,
+    options: &ImportOptions,
+    context: &Context<E>,
+) -> Result<Dataset, ImportError> {
+    let ratings = source::find_ratings(path)?;
+    context.progress(Some(0.0), format!("Looking at {}", source::file_name(&ratings)));
+    let probe = Probe::read(&ratings, options.format)?;
+    let given = options.mapping.clone();
+    let mapping = given.unwrap_or_else(|| mapping::guess(&probe.columns, probe.has_header));
+    let roles = mapping::resolve(&mapping, &probe)?;
+    let clock = probe.clock(roles.time)?;
+
+    let rows::Read { columns, users, items, mut report } =
+        rows::read(&probe, &roles, clock, context)?;
+    describe(&mut report, &probe, &roles, clock);
+
+    let found = match &options.items_path {
+        Some(given) => Some(given.clone()),
+        None => source::find_items(&ratings),
+    };
+    let mut known = items::Known::default();
+    if let Some(items_path) = found {
+        context.progress(None, format!("Reading {}", source::file_name(&items_path)));
+        match items::read(&items_path, &items, context) {
+            Ok(read) => {
+                report.notes.push(read.note(&items_path, items.len()));
+                known = read;
+            }
+            Err(error @ ImportError::Cancelled(_)) => return Err(error),
+            // A neighbour that nobody asked for must not stop the import.
+            Err(error) if options.items_path.is_none() => {
+                report.notes.push(format!("Titles are left out: {error}"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+
+    context.progress(None, "Sorting events by user and time");
+    context.checkpoint()?;
+    let mut data = Dataset::from_columns(columns, users.into_names(), items.into_names());
+    data.name = source::display_name(path, &ratings);
+    data.source = path.to_string_lossy().into_owned();
+    data.meta = known.meta;
+    data.genres = known.genres;
+    data.report = report;
+    Ok(data)
+}
+
+/// Say in the report how the file was read.
+fn describe(report: &mut ImportReport, probe: &Probe, roles: &mapping::Roles, clock: TimeKind) {
+    let name = |column: usize| probe.columns[column].as_str();
+    let header = if probe.has_header { "with a header" } else { "without a header" };
+    report.notes.push(format!("Format: {}, {header}", probe.format));
+    let rating = roles.rating.map(|column| format!(", rating = {}", name(column)));
+    report.notes.push(format!(
+        "Columns: user = {}, item = {}, time = {}{}",
+        name(roles.user),
+        name(roles.item),
+        name(roles.time),
+        rating.unwrap_or_default(),
+    ));
+    report.notes.push(format!("Times: {clock}"));
+}

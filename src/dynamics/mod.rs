@@ -1,0 +1,17 @@
+//! System 1: a user's state is updated by a GRU at each event and flows between events.
+//!
+//! h ← GRU(E\[xᵢ\], h) at each event, h ← flow(h, dtᵢ) over the gap after it, scores = head(h).
+//! This is the plain-tensor version: every formula stands as written in the papers, so that it
+//! can serve as the oracle for faster kernels. It knows burn and nothing else of the product.
+//!
+//! [`cell`] is the GRU, [`field`] the vector field, [`solver`] the integration over a gap,
+//! [`model`] puts them together over a [`batch`], [`parameters`] owns the weights, [`device`]
+//! says where all of it runs.
+
+pub mod batch;
+pub mod cell;
+pub mod device;
+pub mod field;
+pub mod model;
+pub mod parameters;
+pub mod solver;

@@ -1,0 +1,186 @@
+//! The weights of System 1: names, shapes, initial values, and their form as files.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::settings::{Head, ModelSettings, Solver};
+
+/// A named matrix on the host. Biases are matrices of one row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    pub name: String,
+    pub shape: [usize; 2],
+    pub values: Vec<f32>,
+}
+
+/// Weights that do not fit the model they are loaded into.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ParameterError {
+    #[error("the weights have no `{0}`; they belong to another model")]
+    Missing(String),
+    #[error(
+        "`{name}` is {found:?} in the file and {expected:?} in the model; they belong to another model or data set"
+    )]
+    Shape { name: String, found: [usize; 2], expected: [usize; 2] },
+    #[error("`{0}` holds a value that is not a number; the training that wrote it diverged")]
+    NotFinite(String),
+}
+
+/// Shape and spread of one parameter.
+struct Spec {
+    name: &'static str,
+    shape: [usize; 2],
+    initial: Initial,
+}
+
+enum Initial {
+    /// Uniform within ± the bound.
+    Uniform(f64),
+    /// Normal with the deviation; row 0 (padding) is zero.
+    Embedding(f64),
+    Zero,
+}
+
+/// The parameters of a model for `items` items, in a fixed order. Initial values follow PyTorch's
+/// defaults for the same layers (as DeepM3 has them): N(0, 1) for the embedding, U(±1/√fan-in)
+/// for the rest. A tied head shrinks the embedding to N(0, 1/H), so that scores start near 0.
+fn specs(model: &ModelSettings, items: usize) -> Vec<Spec> {
+    let h = model.hidden;
+    let bound = |fan_in: usize| Initial::Uniform(1.0 / (fan_in as f64).sqrt());
+    let spread = match model.head {
+        Head::Linear => 1.0,
+        Head::Tied => 1.0 / (h as f64).sqrt(),
+    };
+    let spec = |name, shape, initial| Spec { name, shape, initial };
+    let mut specs = vec![
+        spec("embedding", [items + 1, h], Initial::Embedding(spread)),
+        spec("gru.w_input", [h, 3 * h], bound(h)),
+        spec("gru.b_input", [1, 3 * h], bound(h)),
+        spec("gru.w_hidden", [h, 3 * h], bound(h)),
+        spec("gru.b_hidden", [1, 3 * h], bound(h)),
+    ];
+    if model.solver != Solver::Gru {
+        specs.push(spec("field.w_in", [h, 2 * h], bound(h)));
+        specs.push(spec("field.b_in", [1, 2 * h], bound(h)));
+        specs.push(spec("field.w_out", [2 * h, h], bound(2 * h)));
+        specs.push(spec("field.b_out", [1, h], bound(2 * h)));
+    }
+    match model.head {
+        Head::Linear => {
+            specs.push(spec("head.w", [h, items], bound(h)));
+            specs.push(spec("head.b", [1, items], bound(h)));
+        }
+        Head::Tied => specs.push(spec("head.b", [1, items], Initial::Zero)),
+    }
+    specs
+}
+
+/// Names of the parameters, in order.
+pub fn names(model: &ModelSettings) -> Vec<&'static str> {
+    specs(model, 0).into_iter().map(|spec| spec.name).collect()
+}
+
+/// Number of trainable values.
+pub fn count(model: &ModelSettings, items: usize) -> u64 {
+    specs(model, items).iter().map(|spec| (spec.shape[0] * spec.shape[1]) as u64).sum()
+}
+
+/// Initial values from `seed`, made on the host, so that every device starts from the same ones.
+pub fn initial(model: &ModelSettings, items: usize, seed: u64) -> Vec<Matrix> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut uniform = move || rng.random::<f64>();
+    specs(model, items)
+        .into_iter()
+        .map(|spec| {
+            let size = spec.shape[0] * spec.shape[1];
+            let values = match spec.initial {
+                Initial::Zero => vec![0.0; size],
+                Initial::Uniform(bound) => {
+                    (0..size).map(|_| ((2.0 * uniform() - 1.0) * bound) as f32).collect()
+                }
+                Initial::Embedding(spread) => {
+                    let mut values = vec![0.0f32; size];
+                    for value in &mut values[spec.shape[1]..] {
+                        // Box–Muller; 1 − u keeps the logarithm finite.
+                        let radius = (-2.0 * (1.0 - uniform()).ln()).sqrt();
+                        let angle = std::f64::consts::TAU * uniform();
+                        *value = (spread * radius * angle.cos()) as f32;
+                    }
+                    values
+                }
+            };
+            Matrix { name: spec.name.to_owned(), shape: spec.shape, values }
+        })
+        .collect()
+}
+
+/// Check that `given` are the weights of this model, finite, and put them into its order.
+///
+/// # Errors
+/// [`ParameterError`] naming the first that is missing or does not fit.
+pub fn fit(
+    model: &ModelSettings,
+    items: usize,
+    mut given: Vec<Matrix>,
+) -> Result<Vec<Matrix>, ParameterError> {
+    specs(model, items)
+        .into_iter()
+        .map(|spec| {
+            let place = given
+                .iter()
+                .position(|matrix| matrix.name == spec.name)
+                .ok_or_else(|| ParameterError::Missing(spec.name.to_owned()))?;
+            let matrix = given.swap_remove(place);
+            if matrix.shape != spec.shape {
+                let (name, found) = (matrix.name, matrix.shape);
+                return Err(ParameterError::Shape { name, found, expected: spec.shape });
+            }
+            if matrix.values.iter().any(|value| !value.is_finite()) {
+                return Err(ParameterError::NotFinite(matrix.name));
+            }
+            Ok(matrix)
+        })
+        .collect()
+}
+
+/// Move matrices onto `device`.
+pub fn upload(matrices: &[Matrix], device: &Device) -> Vec<Tensor<2>> {
+    matrices
+        .iter()
+        .map(|matrix| {
+            Tensor::from_data(TensorData::new(matrix.values.clone(), matrix.shape), device)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_weights_and_padding_is_zero() {
+        let model = ModelSettings { hidden: 8, ..Default::default() };
+        let first = initial(&model, 5, 1);
+        assert_eq!(first, initial(&model, 5, 1));
+        assert_ne!(first, initial(&model, 5, 2));
+        assert!(first[0].values[..8].iter().all(|&v| v == 0.0));
+        let values: u64 = first.iter().map(|m| m.values.len() as u64).sum();
+        assert_eq!(values, count(&model, 5));
+    }
+
+    #[test]
+    fn weights_of_another_model_are_refused() {
+        let model = ModelSettings { hidden: 8, ..Default::default() };
+        let other = ModelSettings { hidden: 16, ..Default::default() };
+        assert!(fit(&model, 5, initial(&model, 5, 1)).is_ok());
+        let error = fit(&other, 5, initial(&model, 5, 1)).unwrap_err();
+        assert!(matches!(error, ParameterError::Shape { .. }));
+        let gru = ModelSettings { solver: Solver::Gru, ..model.clone() };
+        let error = fit(&model, 5, initial(&gru, 5, 1)).unwrap_err();
+        assert_eq!(error, ParameterError::Missing("field.w_in".to_owned()));
+        let mut broken = initial(&model, 5, 1);
+        broken[1].values[3] = f32::NAN;
+        assert!(matches!(fit(&model, 5, broken), Err(ParameterError::NotFinite(_))));
+    }
+}

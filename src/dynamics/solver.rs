@@ -1,0 +1,128 @@
+//! Integration of dz/dt = f(z) over a gap with fixed steps.
+//!
+//! A long gap is cut into equal substeps no longer than `max_step`, at most `max_substeps` of them:
+//! one RK4 step is unstable where |λ|·dt > 2.785, one Euler step where |λ|·dt > 2 (Hairer & Wanner,
+//! Solving Ordinary Differential Equations II, §IV.2). Every row of a batch has steps of its own,
+//! so a result does not depend on which other rows it was batched with.
+
+use burn::tensor::Tensor;
+
+use crate::settings::Solver;
+
+/// The substeps of one gap `dt` (model time, ≥ 0): how many, and how long each is.
+pub fn substeps(dt: f32, max_step: f32, max_substeps: usize) -> (usize, f32) {
+    if dt <= 0.0 {
+        return (0, 0.0);
+    }
+    let wanted = (dt / max_step).ceil();
+    // The cap also catches an infinite or absurd ratio.
+    let count = if wanted < max_substeps as f32 { (wanted as usize).max(1) } else { max_substeps };
+    (count, dt / count as f32)
+}
+
+/// One step of length `h`, `[B, 1]`, from `z`, `[B, H]`. A step of 0 is the identity.
+pub fn step(
+    solver: Solver,
+    velocity: impl Fn(Tensor<2>) -> Tensor<2>,
+    z: Tensor<2>,
+    h: Tensor<2>,
+) -> Tensor<2> {
+    match solver {
+        Solver::Gru => z,
+        Solver::Euler => z.clone() + velocity(z) * h,
+        Solver::Rk4 => {
+            let half = h.clone() * 0.5;
+            let k1 = velocity(z.clone());
+            let k2 = velocity(z.clone() + k1.clone() * half.clone());
+            let k3 = velocity(z.clone() + k2.clone() * half);
+            let k4 = velocity(z.clone() + k3.clone() * h.clone());
+            z + (k1 + (k2 + k3) * 2.0 + k4) * (h / 6.0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, TensorData};
+
+    fn tensor(values: &[f32], shape: [usize; 2]) -> Tensor<2> {
+        Tensor::from_data(TensorData::new(values.to_vec(), shape), &Device::flex())
+    }
+
+    /// z′ = (y, −x): a rotation, whose solution is known.
+    fn rotation(z: Tensor<2>) -> Tensor<2> {
+        z.matmul(tensor(&[0.0, -1.0, 1.0, 0.0], [2, 2]))
+    }
+
+    /// Distance to the exact solution at t = 2 after `steps` steps.
+    fn error(solver: Solver, steps: usize) -> f64 {
+        let mut z = tensor(&[1.0, 0.0], [1, 2]);
+        let h = tensor(&[2.0 / steps as f32], [1, 1]);
+        for _ in 0..steps {
+            z = step(solver, rotation, z, h.clone());
+        }
+        let z: Vec<f32> = z.into_data().try_to_vec().unwrap();
+        (f64::from(z[0]) - 2.0f64.cos()).hypot(f64::from(z[1]) + 2.0f64.sin())
+    }
+
+    #[test]
+    fn euler_has_order_1_and_rk4_order_4() {
+        // Halving the step divides the error by 2^order. Steps are long enough that the error
+        // stays far above the rounding of f32.
+        let order = |solver, steps| (error(solver, steps) / error(solver, 2 * steps)).log2();
+        let euler = order(Solver::Euler, 64);
+        assert!((euler - 1.0).abs() < 0.05, "{euler}");
+        let rk4 = order(Solver::Rk4, 4);
+        assert!((rk4 - 4.0).abs() < 0.15, "{rk4}");
+    }
+
+    #[test]
+    fn the_sign_of_the_rotation_is_right() {
+        assert!(error(Solver::Rk4, 16) < 1e-4);
+    }
+
+    /// Values from the same step in PyTorch; `tests/pytorch/record.py` made them.
+    #[test]
+    fn an_rk4_step_of_the_field_matches_pytorch() {
+        use crate::dynamics::field::TanhField;
+        let text = include_str!("../../tests/pytorch/rk4_step.json");
+        let recorded: serde_json::Value = serde_json::from_str(text).unwrap();
+        let values = |name: &str| -> Vec<f32> {
+            recorded[name].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
+        };
+        let hidden = recorded["hidden"].as_u64().unwrap() as usize;
+        let batch = recorded["batch"].as_u64().unwrap() as usize;
+        let field = TanhField {
+            w_in: tensor(&values("w1"), [2 * hidden, hidden]).transpose(),
+            b_in: tensor(&values("b1"), [1, 2 * hidden]),
+            w_out: tensor(&values("w2"), [hidden, 2 * hidden]).transpose(),
+            b_out: tensor(&values("b2"), [1, hidden]),
+        };
+        let z = tensor(&values("z"), [batch, hidden]);
+        let h = tensor(&values("dt"), [batch, 1]);
+        let out = step(Solver::Rk4, |z| field.velocity(z), z, h);
+        let out: Vec<f32> = out.into_data().try_to_vec().unwrap();
+        for (ours, theirs) in out.iter().zip(values("out")) {
+            assert!((ours - theirs).abs() < 1e-5, "{ours} {theirs}");
+        }
+    }
+
+    #[test]
+    fn substeps_respect_the_longest_step_and_the_cap() {
+        assert_eq!(substeps(0.0, 0.5, 8), (0, 0.0));
+        assert_eq!(substeps(0.4, 0.5, 8), (1, 0.4));
+        assert_eq!(substeps(1.2, 0.5, 8), (3, 0.4));
+        assert_eq!(substeps(80.0, 0.5, 8), (8, 10.0));
+        assert_eq!(substeps(f32::MAX, 1e-3, 4).0, 4);
+    }
+
+    #[test]
+    fn a_zero_step_is_the_identity() {
+        let z = tensor(&[0.3, -0.7], [1, 2]);
+        for solver in [Solver::Gru, Solver::Euler, Solver::Rk4] {
+            let out = step(solver, rotation, z.clone(), tensor(&[0.0], [1, 1]));
+            assert_eq!(out.into_data().try_to_vec::<f32>().unwrap(), [0.3, -0.7]);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Pictures for export, drawn without a window: a [`Chart`] becomes SVG, and SVG becomes PNG.
+
+mod ablation;
+mod chart;
+mod raster;
+mod scale;
+mod svg;
+
+pub use ablation::ablation_chart;
+pub use chart::{Axis, Chart, Kind, Series, Theme};
+pub use raster::{FigureError, to_png};
+pub use svg::Color;
+
+/// GRU, on every page and in every picture.
+pub const GRU: Color = Color(0x9a, 0xa3, 0xb2);
+/// Euler.
+pub const EULER: Color = Color(0xe6, 0x9f, 0x00);
+/// RK4.
+pub const RK4: Color = Color(0x2d, 0xb5, 0xa3);
+/// The most popular items.
+pub const POPULARITY: Color = Color(0xcc, 0x79, 0xa7);
+/// First-order Markov.
+pub const MARKOV: Color = Color(0xd5, 0x5e, 0x00);
+/// What has no colour of its own.
+pub const OTHER: Color = Color(0x4c, 0x9b, 0xe8);
+
+/// The colour of a model or baseline by its word.
+pub fn model_color(model: &str) -> Color {
+    match model {
+        "gru" => GRU,
+        "euler" => EULER,
+        "rk4" => RK4,
+        "popularity" => POPULARITY,
+        "markov" => MARKOV,
+        _ => OTHER,
+    }
+}

@@ -1,0 +1,105 @@
+//! A run as it is listed: read from its folder, whatever state that is in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use super::files::read_limited;
+use super::{RunError, RunSummary, folder};
+use crate::settings::Config;
+
+/// The file that marks an archived run.
+pub(super) const ARCHIVED: &str = "archived";
+/// The time that starts an id, in UTC.
+pub(super) const ID_TIME: &str = "%Y%m%d-%H%M%S";
+pub(super) const SUMMARY_LIMIT: u64 = 16 << 20;
+
+/// How far a run got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunState {
+    /// Its summary is written.
+    Done,
+    /// A process holds it.
+    Running,
+    /// Nobody holds it and it has no summary: it can be resumed or deleted.
+    Interrupted,
+    /// Its files cannot be read; why.
+    Broken(String),
+}
+
+/// A run as it is listed.
+#[derive(Debug, Clone)]
+pub struct RunEntry {
+    pub id: String,
+    pub path: PathBuf,
+    pub state: RunState,
+    pub created: Timestamp,
+    /// Kept out of the way, not deleted.
+    pub archived: bool,
+    /// Of a finished run.
+    pub summary: Option<RunSummary>,
+    /// Of a run without a summary.
+    pub config: Option<Config>,
+}
+
+impl RunEntry {
+    /// Its settings, finished or not.
+    pub fn settings(&self) -> Option<&Config> {
+        self.summary.as_ref().map(|summary| &summary.config).or(self.config.as_ref())
+    }
+
+    /// Read the run `id` in the folder of all runs; never fails, see [`RunState::Broken`].
+    pub(super) fn read(dir: &Path, id: &str) -> Self {
+        let path = dir.join(id);
+        let mut entry = Self {
+            id: id.to_owned(),
+            state: RunState::Done,
+            created: Timestamp::UNIX_EPOCH,
+            archived: path.join(ARCHIVED).exists(),
+            summary: None,
+            config: None,
+            path,
+        };
+        match read_summary(&entry.path) {
+            Ok(Some(summary)) => {
+                entry.created = summary.created;
+                entry.summary = Some(summary);
+                return entry;
+            }
+            Ok(None) => {
+                let config = folder::read_config(&entry.path);
+                entry.state = match &config {
+                    // Without a config it may have been created a moment ago.
+                    _ if folder::is_locked(&entry.path) => RunState::Running,
+                    Ok(_) => RunState::Interrupted,
+                    Err(error) => RunState::Broken(error.to_string()),
+                };
+                entry.config = config.ok();
+            }
+            Err(error) => entry.state = RunState::Broken(error.to_string()),
+        }
+        entry.created = created_of(id).or_else(|| modified_of(&entry.path)).unwrap_or_default();
+        entry
+    }
+}
+
+/// The time that starts an id.
+fn created_of(id: &str) -> Option<Timestamp> {
+    let time = DateTime::strptime(ID_TIME, id.get(..15)?).ok()?;
+    Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+fn modified_of(path: &Path) -> Option<Timestamp> {
+    Timestamp::try_from(fs::metadata(path).ok()?.modified().ok()?).ok()
+}
+
+fn read_summary(path: &Path) -> Result<Option<RunSummary>, RunError> {
+    let path = path.join(folder::SUMMARY);
+    let Some(bytes) = read_limited(&path, SUMMARY_LIMIT)? else {
+        return Ok(None);
+    };
+    serde_json::from_slice(&bytes).map_err(|error| RunError::corrupt(&path, error))
+}

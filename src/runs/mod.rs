@@ -1,0 +1,29 @@
+//! The run store on disk: write, list, compare, export.
+//!
+//! A run is a folder. [`RunStore`] creates, finds and lists them; [`RunDir`] is the one being
+//! written, locked while it lives; `record` says what its files hold; [`groups`] and
+//! [`AblationTable`] compare several of them.
+
+mod entry;
+mod error;
+mod files;
+mod folder;
+mod groups;
+mod record;
+mod render;
+mod store;
+mod table;
+mod trash;
+
+pub use entry::{RunEntry, RunState};
+pub use error::RunError;
+pub use files::write_atomic;
+pub use folder::RunDir;
+pub use groups::{Group, groups};
+pub use record::{BaselineRecord, DataRecord, LatencyRecord, MetricRecord, QueryRank, RunSummary};
+pub use render::{metric_text, model_title, p_text};
+pub use store::RunStore;
+pub use table::{AblationTable, ComparisonRow, LatencyCell, MetricCell, TableRow};
+
+#[cfg(test)]
+pub(crate) use table::sample_table;

@@ -1,0 +1,276 @@
+//! The settings themselves. One line each: type, default, range, label, unit, help.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Setting, SettingError, SettingValue, Value};
+
+/// An enum whose variants are the words of a [`Kind::Choice`].
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
+
+        impl $name {
+            /// The words a user writes, in order.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+            /// Every variant, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// The word a user writes for this variant.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = SettingError;
+            fn from_str(text: &str) -> Result<Self, SettingError> {
+                let kind = Kind::Choice(Self::WORDS);
+                let value = kind.check(stringify!($name), Value::Text(text.to_owned()))?;
+                Self::from_value(value).ok_or_else(|| SettingError::NotAnAssignment(text.to_owned()))
+            }
+        }
+
+        impl SettingValue for $name {
+            fn to_value(&self) -> Value { Value::Text(self.word().to_owned()) }
+            fn from_value(value: Value) -> Option<Self> {
+                match value {
+                    Value::Text(text) => Self::ALL.iter().copied().find(|v| v.word() == text),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+choice! {
+    /// How the state flows over a gap between two events.
+    Solver {
+        /// No flow: the state waits for the next event.
+        Gru = "gru",
+        /// Explicit Euler, order 1.
+        Euler = "euler",
+        /// Classical Runge–Kutta, order 4.
+        Rk4 = "rk4",
+    }
+}
+
+impl Solver {
+    /// Name as shown to people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Gru => "GRU",
+            Self::Euler => "Euler",
+            Self::Rk4 => "RK4",
+        }
+    }
+}
+
+choice! {
+    /// How a gap in days becomes model time.
+    Warp {
+        /// gap / 10 days, as DeepM3 does.
+        Linear = "linear",
+        /// ln(1 + gap in days).
+        Log1p = "log1p",
+    }
+}
+
+choice! {
+    /// Which positions of a history carry a loss.
+    Targets {
+        /// The last event only, as DeepM3 does.
+        Last = "last",
+        /// The next event at every position.
+        All = "all",
+    }
+}
+
+choice! {
+    /// How a state becomes scores.
+    Head {
+        /// Its own weights and bias.
+        Linear = "linear",
+        /// The item embedding, transposed, and a bias.
+        Tied = "tied",
+    }
+}
+
+choice! {
+    /// How data is split and what is ranked.
+    Protocol {
+        /// DeepM3's own: users split 80/20 by id, last event of each test user.
+        Readme = "readme",
+        /// Last event of every user is the test, last but one the validation.
+        LeaveOneOut = "leave-one-out",
+        /// One global time cut, 80/10/10.
+        Temporal = "temporal",
+    }
+}
+
+choice! {
+    /// How the learning rate moves over a training.
+    Schedule {
+        /// The same rate throughout.
+        Constant = "constant",
+        /// Half a cosine from the full rate to a hundredth of it.
+        Cosine = "cosine",
+        /// Linear warm-up over the first tenth of the steps, then the cosine.
+        WarmupCosine = "warmup-cosine",
+    }
+}
+
+const fn integer(min: i64, max: i64) -> Kind {
+    Kind::Integer { min, max, logarithmic: false }
+}
+const fn integer_log(min: i64, max: i64) -> Kind {
+    Kind::Integer { min, max, logarithmic: true }
+}
+const fn number(min: f64, max: f64) -> Kind {
+    Kind::Number { min, max, logarithmic: false }
+}
+const fn number_log(min: f64, max: f64) -> Kind {
+    Kind::Number { min, max, logarithmic: true }
+}
+
+macro_rules! config {
+    ($($(#[$sdoc:meta])* $section:ident: $struct:ident {
+        $($name:ident: $type:ty = $default:expr, $kind:expr, $label:literal, $unit:literal, $help:literal;)+
+    })+) => {
+        $(
+            $(#[$sdoc])*
+            #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+            #[serde(default, deny_unknown_fields)]
+            pub struct $struct { $(#[doc = $help] pub $name: $type,)+ }
+
+            impl Default for $struct {
+                fn default() -> Self { Self { $($name: $default,)+ } }
+            }
+        )+
+
+        /// Every setting of a run. The same shape in `config.toml`, presets and `--set`.
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Config { $($(#[$sdoc])* pub $section: $struct,)+ }
+
+        impl Config {
+            pub(super) fn registry() -> Vec<Setting> {
+                vec![$($(Setting {
+                    key: concat!(stringify!($section), ".", stringify!($name)),
+                    label: $label, unit: $unit, help: $help, kind: $kind,
+                },)+)+]
+            }
+
+            pub(super) fn read(&self, key: &str) -> Option<Value> {
+                match key {
+                    $($(concat!(stringify!($section), ".", stringify!($name)) =>
+                        Some(self.$section.$name.to_value()),)+)+
+                    _ => None,
+                }
+            }
+
+            pub(super) fn write(&mut self, key: &str, value: Value) -> Result<(), SettingError> {
+                match key {
+                    $($(concat!(stringify!($section), ".", stringify!($name)) => {
+                        let given = value.to_string();
+                        self.$section.$name = <$type>::from_value(value).ok_or_else(|| {
+                            SettingError::WrongType {
+                                key: key.to_owned(), expected: "of its type", given,
+                            }
+                        })?;
+                        Ok(())
+                    })+)+
+                    _ => Err(SettingError::Unknown { key: key.to_owned(), nearest: String::new() }),
+                }
+            }
+        }
+    };
+}
+
+config! {
+    /// Where events come from and which of them are kept.
+    data: DataSettings {
+        source: String = "drift".to_owned(), Kind::Text, "Source", "",
+            "A path, a name of the catalogue, or `drift`, the built-in set.";
+        columns: String = String::new(), Kind::Text, "Columns", "",
+            "Which column is what, as user=NAME,item=NAME,time=NAME,rating=NAME; empty guesses.";
+        items_file: String = String::new(), Kind::Text, "Items file", "",
+            "File with titles and genres; empty looks beside the events.";
+        min_user_events: usize = 5, integer(2, 1000), "Events per user, at least", "",
+            "Users with fewer events are left out.";
+        min_item_events: usize = 1, integer(1, 1000), "Events per item, at least", "",
+            "Items with fewer events are left out.";
+        k_core: bool = false, Kind::Switch, "Repeat until both hold (k-core)", "",
+            "Filter users and items in turn until every one left has enough events.";
+        max_len: usize = 20, integer(3, 200), "History length", "events",
+            "The model sees at most this many of a user's last events.";
+    }
+
+    /// System 1: the sequence model.
+    model: ModelSettings {
+        solver: Solver = Solver::Rk4, Kind::Choice(Solver::WORDS), "Solver", "",
+            "How the state flows over a gap: gru (it does not), euler or rk4.";
+        hidden: usize = 128, integer_log(4, 1024), "Hidden size", "",
+            "Width of the embedding and of the user state.";
+        warp: Warp = Warp::Linear, Kind::Choice(Warp::WORDS), "Time warp", "",
+            "How a gap becomes model time: linear is gap / 10 days, log1p is ln(1 + days).";
+        max_step: f64 = 1.0, number_log(0.01, 100.0), "Longest step", "dt",
+            "A gap longer than this, in model time, is integrated in several substeps.";
+        max_substeps: usize = 1, integer(1, 64), "Substeps, at most", "",
+            "Cap on the substeps of one gap; 1 is DeepM3's single step.";
+        targets: Targets = Targets::All, Kind::Choice(Targets::WORDS), "Targets", "",
+            "Loss at the last event only, or at every position.";
+        head: Head = Head::Linear, Kind::Choice(Head::WORDS), "Head", "",
+            "Own weights, or the item embedding transposed.";
+        query_gap: bool = false, Kind::Switch, "Flow to the query time", "",
+            "Integrate on from the last event to the moment of the request.";
+        dropout: f64 = 0.0, number(0.0, 0.9), "Dropout", "",
+            "Share of the embedding and of the state before the head that is dropped in training.";
+    }
+
+    /// The optimiser and its stopping rule.
+    training: TrainingSettings {
+        epochs: usize = 10, integer_log(1, 1000), "Epochs", "",
+            "Passes over the training sequences, at most.";
+        batch_size: usize = 64, integer_log(1, 4096), "Batch size", "sequences",
+            "Sequences in one step.";
+        learning_rate: f64 = 1e-3, number_log(1e-6, 1.0), "Learning rate", "",
+            "Adam's step size.";
+        schedule: Schedule = Schedule::Constant, Kind::Choice(Schedule::WORDS), "Schedule", "",
+            "How the learning rate moves over the training.";
+        weight_decay: f64 = 0.0, number(0.0, 1.0), "Weight decay", "",
+            "Decoupled decay (AdamW) per unit of learning rate.";
+        clip_norm: f64 = 1.0, number(0.0, 1000.0), "Gradient clip", "norm",
+            "Longest global gradient norm; 0 switches clipping off.";
+        patience: usize = 0, integer(0, 1000), "Patience", "epochs",
+            "Stop after this many epochs without a better validation NDCG@10; 0 never stops early.";
+        seed: usize = 42, integer(0, 4_294_967_295), "Seed", "",
+            "Fixes initial weights, batch order and dropout.";
+        keep_best: bool = true, Kind::Switch, "Keep the best epoch", "",
+            "Keep the weights of the best validation epoch instead of the last.";
+        checkpoint_seconds: f64 = 10.0, number(0.0, 3600.0), "Checkpoint every", "s",
+            "A killed training loses at most this much; 0 saves after every step.";
+        parallel: usize = 0, integer(0, 64), "Trainings at once", "",
+            "Trainings side by side; 0 is one a core on the CPU and one on a GPU.";
+    }
+
+    /// How a model is judged.
+    evaluation: EvaluationSettings {
+        protocol: Protocol = Protocol::LeaveOneOut, Kind::Choice(Protocol::WORDS), "Protocol", "",
+            "readme (DeepM3's own split), leave-one-out or temporal. Ranking is always full.";
+        mask_seen: bool = false, Kind::Switch, "Mask seen items", "",
+            "Leave items of the user's own history out of the ranking.";
+        batch_size: usize = 256, integer_log(1, 4096), "Evaluation batch", "queries",
+            "Queries scored at once.";
+    }
+
+    /// Several models and seeds compared under one config.
+    ablation: AblationSettings {
+        models: String = "gru,euler,rk4".to_owned(), Kind::Text, "Models", "",
+            "Solvers to compare, separated by commas.";
+        seeds: usize = 3, integer(1, 20), "Seeds", "",
+            "Trainings of each model, with seeds counted up from the first.";
+        group: String = String::new(), Kind::Text, "Group", "",
+            "Name shared by the runs of one comparison; empty makes one from date and time.";
+    }
+}

@@ -1,0 +1,233 @@
+//! A plan over models and seeds: trainings side by side, then one table.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+
+use burn::tensor::Device;
+
+use super::trainer::{self, Task, Trained};
+use super::{Plan, Prepared, RunKey, TrainError, TrainEvent};
+use crate::dynamics::device::{self, DeviceInfo};
+use crate::jobs::{Context, panic_message};
+use crate::runs::{AblationTable, RunDir, RunStore};
+use crate::settings::Solver;
+
+/// The models named in `ablation.models`, without repetition.
+///
+/// # Errors
+/// [`TrainError::Models`] where one is not a model or none is named.
+pub fn parse_models(text: &str) -> Result<Vec<Solver>, TrainError> {
+    let wrong = || TrainError::Models { given: text.to_owned() };
+    let mut models = Vec::new();
+    for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        let solver = word.to_lowercase().parse().map_err(|_| wrong())?;
+        if !models.contains(&solver) {
+            models.push(solver);
+        }
+    }
+    if models.is_empty() { Err(wrong()) } else { Ok(models) }
+}
+
+/// Run the whole plan. Trainings run side by side on the CPU (`training.parallel`), one at a time
+/// on a GPU. A run that fails is reported and the others go on.
+///
+/// # Errors
+/// [`TrainError`] where nothing could be started, every run failed, or the plan was stopped.
+pub fn run(
+    plan: &Plan,
+    prepared: &Prepared,
+    store: &RunStore,
+    context: &Context<TrainEvent>,
+) -> Result<AblationTable, TrainError> {
+    let info = device::choose(&plan.device)?;
+    context.progress(Some(0.0), format!("Opening {}", info.label()));
+    let device = info.open()?;
+    let keys = plan.keys();
+    let dirs: Vec<Mutex<Option<RunDir>>> = keys
+        .iter()
+        .map(|key| {
+            let label = format!("{}-s{}", key.solver.word(), key.seed);
+            Ok(Mutex::new(Some(store.create(&label)?)))
+        })
+        .collect::<Result<_, TrainError>>()?;
+    let configs: Vec<_> = keys.iter().map(|&key| plan.config_of(key)).collect();
+    // Written before anything trains: a run that was never reached can be resumed like any other.
+    for (dir, config) in dirs.iter().zip(&configs) {
+        if let Some(dir) = dir.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            dir.write_config(config)?;
+        }
+    }
+    context.send(TrainEvent::Planned {
+        runs: keys.clone(),
+        epochs: plan.config.training.epochs,
+        steps_per_epoch: trainer::steps_per_epoch(prepared, &plan.config),
+    });
+    let label = info.label();
+    let task = |key: &RunKey| Task {
+        index: key.index,
+        config: &configs[key.index],
+        prepared,
+        device: &device,
+        device_label: &label,
+    };
+    let work = |key: &RunKey| -> Result<(Trained, RunDir), TrainError> {
+        let mut dir = dirs[key.index]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .unwrap_or_else(|| unreachable!("each run is started once"));
+        let trained = one(&task(key), &mut dir, &info, context)?;
+        Ok((trained, dir))
+    };
+    let results = side_by_side(&keys, parallel(plan, &info), &work);
+    context.checkpoint()?;
+
+    let mut first_failure = None;
+    let mut finished = Vec::new();
+    for (key, result) in keys.iter().zip(results) {
+        match result {
+            Ok((trained, dir)) => finished.push((key, trained, dir)),
+            Err(TrainError::Cancelled(cancelled)) => return Err(cancelled.into()),
+            Err(error) => {
+                let message = error.to_string();
+                context.send(TrainEvent::Failed { run: key.index, message: message.clone() });
+                first_failure.get_or_insert(message);
+            }
+        }
+    }
+    let mut runs = Vec::new();
+    let count = finished.len();
+    for (place, (key, mut trained, mut dir)) in finished.into_iter().enumerate() {
+        let share = place as f32 / count as f32;
+        context.progress(Some(0.98 + 0.02 * share), "Measuring latency, one model at a time");
+        context.checkpoint()?;
+        trained.summary.latency = trained.measure(&task(key));
+        dir.write_summary(&trained.summary)?;
+        let summary = Box::new(trained.summary.clone());
+        context.send(TrainEvent::Finished { run: key.index, summary });
+        runs.push((trained.summary, trained.ranks));
+    }
+    if runs.is_empty() {
+        return Err(TrainError::AllFailed(first_failure.unwrap_or_default()));
+    }
+    let protocol = prepared.split.protocol.word();
+    Ok(AblationTable::build(protocol, &prepared.record, &label, &runs, &baseline_ranks(prepared)))
+}
+
+fn baseline_ranks(prepared: &Prepared) -> Vec<(String, Vec<u32>)> {
+    prepared
+        .baselines
+        .iter()
+        .map(|(baseline, ranks)| (baseline.word().to_owned(), ranks.clone()))
+        .collect()
+}
+
+/// Finish an interrupted run from its checkpoint.
+///
+/// # Errors
+/// [`TrainError`]; the run stays resumable.
+pub fn resume(
+    mut dir: RunDir,
+    prepared: &Prepared,
+    choice: &device::DeviceChoice,
+    context: &Context<TrainEvent>,
+) -> Result<Trained, TrainError> {
+    let config = dir.read_config()?;
+    let info = device::choose(choice)?;
+    let device: Device = info.open()?;
+    let key = RunKey { index: 0, solver: config.model.solver, seed: config.training.seed as u64 };
+    context.send(TrainEvent::Planned {
+        runs: vec![key],
+        epochs: config.training.epochs,
+        steps_per_epoch: trainer::steps_per_epoch(prepared, &config),
+    });
+    let label = info.label();
+    let task = Task { index: 0, config: &config, prepared, device: &device, device_label: &label };
+    let mut trained = one(&task, &mut dir, &info, context)?;
+    trained.summary.latency = trained.measure(&task);
+    dir.write_summary(&trained.summary)?;
+    let summary = Box::new(trained.summary.clone());
+    context.send(TrainEvent::Finished { run: 0, summary });
+    Ok(trained)
+}
+
+/// One training, with a panic of the backend turned into a failure that says what to do.
+fn one(
+    task: &Task<'_>,
+    dir: &mut RunDir,
+    info: &DeviceInfo,
+    context: &Context<TrainEvent>,
+) -> Result<Trained, TrainError> {
+    let trained = catch_unwind(AssertUnwindSafe(|| trainer::train(task, dir, context)))
+        .unwrap_or_else(|panic| {
+            let message = panic_message(panic.as_ref());
+            // The GPU backend panics where a device is lost or out of memory; the CPU has no such
+            // excuse.
+            Err(if info.is_cpu() {
+                TrainError::Panicked(message)
+            } else {
+                TrainError::DeviceLost(message)
+            })
+        })?;
+    let summary = Box::new(trained.summary.clone());
+    context.send(TrainEvent::Finished { run: task.index, summary });
+    Ok(trained)
+}
+
+/// How many trainings run at once.
+fn parallel(plan: &Plan, info: &DeviceInfo) -> usize {
+    match plan.config.training.parallel {
+        0 if info.is_cpu() => std::thread::available_parallelism().map_or(1, usize::from),
+        0 => 1,
+        wanted => wanted,
+    }
+}
+
+/// Run `work` for every key on `threads` threads; results in the order of the keys.
+fn side_by_side<T: Send>(
+    keys: &[RunKey],
+    threads: usize,
+    work: &(impl Fn(&RunKey) -> T + Sync),
+) -> Vec<T> {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<T>>> = keys.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, keys.len().max(1)) {
+            scope.spawn(|| {
+                while let Some(key) =
+                    keys.get(next.fetch_add(1, std::sync::atomic::Ordering::SeqCst))
+                {
+                    let result = work(key);
+                    *results[key.index].lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some(result);
+                }
+            });
+        }
+    });
+    results
+        .into_iter()
+        .map(|slot| {
+            let result = slot.into_inner().unwrap_or_else(PoisonError::into_inner);
+            result.unwrap_or_else(|| unreachable!("every key was worked on"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_are_parsed_without_repetition() {
+        assert_eq!(parse_models("RK4, gru,rk4").unwrap(), [Solver::Rk4, Solver::Gru]);
+        assert!(parse_models("rk5").is_err());
+        assert!(parse_models(" , ").is_err());
+    }
+
+    #[test]
+    fn work_is_done_once_for_each_key_and_keeps_its_order() {
+        let keys: Vec<RunKey> =
+            (0..7).map(|index| RunKey { index, solver: Solver::Gru, seed: 1 }).collect();
+        assert_eq!(side_by_side(&keys, 3, &|key| key.index * 2), [0, 2, 4, 6, 8, 10, 12]);
+    }
+}

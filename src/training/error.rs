@@ -1,0 +1,45 @@
+//! What can go wrong in a training, and what to do about it.
+
+use crate::data::LoadError;
+use crate::data::split::SplitError;
+use crate::dynamics::device::DeviceError;
+use crate::dynamics::parameters::ParameterError;
+use crate::jobs::Cancelled;
+use crate::runs::RunError;
+
+/// Why a training ended without a result.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Split(#[from] SplitError),
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error(transparent)]
+    Parameters(#[from] ParameterError),
+    #[error(
+        "the device failed while training: {0}; the run is kept up to its last checkpoint: resume it with --device cpu"
+    )]
+    DeviceLost(String),
+    #[error("the training failed: {0}; please report this")]
+    Panicked(String),
+    #[error(
+        "the loss became {loss} at step {step}; lower training.learning_rate or training.clip_norm"
+    )]
+    Diverged { loss: f64, step: u64 },
+    #[error("the checkpoint cannot be used: {0}; delete the run and train again")]
+    Checkpoint(String),
+    #[error(
+        "run {run} was trained on other data (fingerprint {expected}, here {found}); load the same data to resume it"
+    )]
+    OtherData { run: String, expected: String, found: String },
+    #[error("`{given}` is not a list of models; write for example `gru,euler,rk4`")]
+    Models { given: String },
+    #[error("every training failed; the first said: {0}")]
+    AllFailed(String),
+}

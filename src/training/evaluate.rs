@@ -1,0 +1,138 @@
+//! Ranking held-out targets with a model, and timing its answers.
+
+use std::time::{Duration, Instant};
+
+use burn::tensor::Device;
+
+use crate::data::Dataset;
+use crate::data::split::Query;
+use crate::dynamics::batch::Batch;
+use crate::dynamics::model::System1;
+use crate::evaluation::{Latency, hit, ndcg, rank};
+use crate::jobs::Cancelled;
+use crate::runs::LatencyRecord;
+use crate::settings::{EvaluationSettings, ModelSettings};
+
+/// Items left out of a query's ranking: the user's whole history, where seen items are masked.
+pub fn excluded(data: &Dataset, query: &Query, mask_seen: bool) -> Vec<u32> {
+    if !mask_seen {
+        return Vec::new();
+    }
+    let mut seen = data.item[data.offsets[query.user]..query.target].to_vec();
+    seen.sort_unstable();
+    seen.dedup();
+    seen
+}
+
+/// Metrics of each query, in the order of the queries.
+pub struct PerQuery {
+    /// HR@10: 0 or 1.
+    pub hit: Vec<f64>,
+    /// NDCG@10.
+    pub ndcg: Vec<f64>,
+}
+
+/// From ranks to the metrics of each query.
+pub fn per_query(ranks: &[u32]) -> PerQuery {
+    PerQuery {
+        hit: ranks.iter().map(|&rank| hit(rank, 10)).collect(),
+        ndcg: ranks.iter().map(|&rank| ndcg(rank, 10)).collect(),
+    }
+}
+
+/// Histories of `queries` as one batch of `rows` rows, padded below.
+pub fn batch_of(
+    data: &Dataset,
+    queries: &[Query],
+    rows: usize,
+    len: usize,
+    model: &ModelSettings,
+) -> Batch {
+    let mut batch = Batch::empty(rows, len);
+    for (row, query) in queries.iter().enumerate() {
+        let history = query.start..query.target;
+        let (items, times) = (&data.item[history.clone()], &data.time[history]);
+        batch.put(row, items, times, data.time[query.target], None, model.warp);
+    }
+    batch
+}
+
+/// Full ranks of the targets of `queries`, 1 the best.
+///
+/// `go_on` is asked before each batch.
+///
+/// # Errors
+/// [`Cancelled`] when `go_on` says so.
+pub fn ranks(
+    model: &System1,
+    data: &Dataset,
+    queries: &[Query],
+    input_len: usize,
+    settings: (&ModelSettings, &EvaluationSettings),
+    mut go_on: impl FnMut() -> Result<(), Cancelled>,
+) -> Result<Vec<u32>, Cancelled> {
+    let (model_settings, evaluation) = settings;
+    let rows = evaluation.batch_size.min(queries.len().max(1));
+    let mut ranks = Vec::with_capacity(queries.len());
+    for chunk in queries.chunks(rows) {
+        go_on()?;
+        let batch = batch_of(data, chunk, rows, input_len, model_settings);
+        let scores = model.forward(&batch).into_data();
+        // Scores are f32 on every device we open.
+        let scores = scores.as_slice::<f32>().unwrap_or_default();
+        for (query, row) in chunk.iter().zip(scores.chunks(data.items())) {
+            let target = data.item[query.target] as usize;
+            let seen = excluded(data, query, evaluation.mask_seen);
+            ranks.push(rank(row, target, &seen));
+        }
+    }
+    Ok(ranks)
+}
+
+/// Longest time that one latency measurement may take, and its fewest and most samples.
+const PATIENCE: Duration = Duration::from_millis(150);
+const SAMPLES: std::ops::RangeInclusive<usize> = 5..=100;
+
+/// Time from a history on the host to scores on the host, for 64 requests at once and for one,
+/// after warm-up. `None` for an empty query list.
+pub fn latency(
+    model: &System1,
+    data: &Dataset,
+    queries: &[Query],
+    input_len: usize,
+    settings: &ModelSettings,
+    device: (&Device, &str),
+) -> Option<LatencyRecord> {
+    let time = |rows: usize| {
+        let first = queries.first()?;
+        let batches: Vec<Batch> = (0..8)
+            .map(|turn| {
+                let asked: Vec<Query> = (0..rows)
+                    .map(|row| *queries.get((turn * rows + row) % queries.len()).unwrap_or(first))
+                    .collect();
+                batch_of(data, &asked, rows, input_len, settings)
+            })
+            .collect();
+        let answer = |batch: &Batch| {
+            let begun = Instant::now();
+            let scores = model.forward(batch).into_data();
+            std::hint::black_box(&scores);
+            begun.elapsed().as_secs_f64() * 1e3
+        };
+        for batch in batches.iter().take(3) {
+            answer(batch);
+        }
+        let begun = Instant::now();
+        let mut samples = Vec::new();
+        for batch in batches.iter().cycle() {
+            let enough = samples.len() >= *SAMPLES.start() && begun.elapsed() > PATIENCE;
+            if enough || samples.len() >= *SAMPLES.end() {
+                break;
+            }
+            samples.push(answer(batch));
+        }
+        Latency::from_ms(&samples)
+    };
+    let (batch64, single) = (time(64)?, time(1)?);
+    Some(LatencyRecord { device: device.1.to_owned(), batch64, single })
+}

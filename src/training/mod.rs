@@ -1,0 +1,19 @@
+//! Training and comparing models: from a plan to finished runs.
+//!
+//! [`ablation`] runs a [`Plan`] over models and seeds; [`trainer`] does one of them; [`prepared`]
+//! holds what they share (data, split, baselines); [`checkpoint`] makes a stop harmless.
+
+pub mod ablation;
+pub mod adam;
+pub mod baselines;
+pub mod checkpoint;
+mod error;
+pub mod evaluate;
+mod plan;
+pub mod prepared;
+mod schedule;
+pub mod trainer;
+
+pub use error::TrainError;
+pub use plan::{Plan, RunKey, TrainEvent};
+pub use prepared::Prepared;

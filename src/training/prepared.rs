@@ -1,0 +1,93 @@
+//! What the runs of a plan share: filtered data, its split, the baselines' ranks.
+
+use std::sync::Arc;
+
+use super::TrainError;
+use super::baselines::{self, Baseline};
+use super::evaluate::{excluded, per_query};
+use crate::data::filter::filter;
+use crate::data::split::{Query, Split, split};
+use crate::data::{Dataset, import::ImportOptions, load};
+use crate::evaluation::{mean_over, rank};
+use crate::jobs::Context;
+use crate::runs::{BaselineRecord, DataRecord};
+use crate::settings::{Config, Protocol, Targets};
+
+/// Data ready to train on.
+pub struct Prepared {
+    pub data: Arc<Dataset>,
+    pub split: Split,
+    pub record: DataRecord,
+    /// Ranks of the test targets under each baseline.
+    pub baselines: Vec<(Baseline, Vec<u32>)>,
+}
+
+impl Prepared {
+    /// Load, filter and split as `config` says.
+    ///
+    /// # Errors
+    /// [`TrainError`] for a source that cannot be loaded or a split that leaves nothing.
+    pub fn load<E>(config: &Config, context: &Context<E>) -> Result<Self, TrainError> {
+        let options = ImportOptions::from_settings(&config.data)?;
+        let raw = load(&config.data.source, &options, context)?;
+        Self::from_dataset(&raw, config, context)
+    }
+
+    /// Filter and split data that is loaded already.
+    ///
+    /// # Errors
+    /// [`TrainError::Split`] where a part would be empty, [`TrainError::Cancelled`].
+    pub fn from_dataset<E>(
+        raw: &Dataset,
+        config: &Config,
+        context: &Context<E>,
+    ) -> Result<Self, TrainError> {
+        context.progress(None, "Preparing the data");
+        let settings = &config.data;
+        let data = filter(raw, settings.min_user_events, settings.min_item_events, settings.k_core);
+        context.checkpoint()?;
+        let protocol = config.evaluation.protocol;
+        // The `readme` protocol has one window a user, whatever the targets.
+        let targets =
+            if protocol == Protocol::Readme { Targets::Last } else { config.model.targets };
+        let split = split(&data, protocol, settings.max_len, targets)?;
+        let record = DataRecord {
+            name: data.name.clone(),
+            users: data.users() as u64,
+            items: data.items() as u64,
+            events: data.events() as u64,
+            fingerprint: data.fingerprint(),
+        };
+        context.checkpoint()?;
+        context.progress(None, "Counting the baselines");
+        let baselines = Baseline::ALL
+            .into_iter()
+            .map(|baseline| {
+                let scores = baselines::score(baseline, &data, &split);
+                let place = |query: &Query| {
+                    let target = data.item[query.target] as usize;
+                    let seen = excluded(&data, query, config.evaluation.mask_seen);
+                    rank(&scores(query), target, &seen)
+                };
+                context.checkpoint()?;
+                Ok((baseline, split.test.iter().map(place).collect()))
+            })
+            .collect::<Result<_, TrainError>>()?;
+        Ok(Self { data: Arc::new(data), split, record, baselines })
+    }
+
+    /// The baselines' figures for a run's summary.
+    pub fn baseline_records(&self) -> Vec<BaselineRecord> {
+        self.baselines
+            .iter()
+            .map(|(baseline, ranks)| {
+                let metrics = per_query(ranks);
+                BaselineRecord {
+                    name: baseline.word().to_owned(),
+                    hr10: mean_over(&[metrics.hit]),
+                    ndcg10: mean_over(&[metrics.ndcg]),
+                }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,559 @@
+//! One training: from a config and prepared data to a finished run folder.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::adam::{Adam, Update};
+use super::checkpoint::{self, Best, Checkpoint, Position};
+use super::evaluate::{self, per_query};
+use super::schedule::learning_rate;
+use super::{Prepared, TrainError, TrainEvent};
+use crate::dynamics::batch::Batch;
+use crate::dynamics::model::{Dropout, System1};
+use crate::dynamics::parameters::{self, Matrix};
+use crate::evaluation::{mean_over, reciprocal_rank};
+use crate::jobs::Context;
+use crate::runs::{LatencyRecord, MetricRecord, QueryRank, RunDir, RunSummary};
+use crate::settings::{Config, Targets};
+
+/// How often losses are read from the device and shown.
+const REPORT_EVERY: Duration = Duration::from_millis(100);
+
+/// What one training is given.
+pub struct Task<'a> {
+    /// Index of the run in its plan, for events.
+    pub index: usize,
+    pub config: &'a Config,
+    pub prepared: &'a Prepared,
+    pub device: &'a Device,
+    /// As shown beside its numbers.
+    pub device_label: &'a str,
+}
+
+/// A finished training, with what a latency measurement needs.
+pub struct Trained {
+    pub summary: RunSummary,
+    pub ranks: Vec<u32>,
+    weights: Vec<Matrix>,
+}
+
+/// Train in `dir`, from its checkpoint where it has one, and write everything a run holds.
+///
+/// # Errors
+/// [`TrainError::Cancelled`] after a stop, with a checkpoint written; any other failure leaves the
+/// folder at its last checkpoint.
+pub fn train(
+    task: &Task<'_>,
+    dir: &mut RunDir,
+    context: &Context<TrainEvent>,
+) -> Result<Trained, TrainError> {
+    let created = jiff::Timestamp::now();
+    let mut training = Training::begin(task, dir)?;
+    let started = TrainEvent::Started {
+        run: task.index,
+        id: dir.id().to_owned(),
+        step: training.position.step,
+    };
+    context.send(started);
+    training.run(dir, context)?;
+    training.finish(dir, context, created)
+}
+
+/// A training under way.
+struct Training<'a> {
+    task: &'a Task<'a>,
+    /// Weights without a gradient; a tracked copy is made for each step.
+    parameters: Vec<Tensor<2>>,
+    adam: Adam,
+    position: Position,
+    best: Vec<Matrix>,
+    loss_sum: f64,
+    last_loss: f64,
+    /// Losses and gradient norms still on the device, with the learning rate of each step.
+    pending: Vec<(Tensor<1>, Tensor<1>, f64)>,
+    reported: Instant,
+    saved: Instant,
+}
+
+impl<'a> Training<'a> {
+    fn begin(task: &'a Task<'a>, dir: &mut RunDir) -> Result<Self, TrainError> {
+        let (model, items) = (&task.config.model, task.prepared.data.items());
+        let fingerprint = &task.prepared.record.fingerprint;
+        let names = parameters::initial(model, items, task.config.training.seed as u64);
+        let mut training = Self {
+            task,
+            parameters: parameters::upload(&names, task.device),
+            adam: Adam::new(&[]),
+            position: Position { fingerprint: fingerprint.clone(), ..Position::default() },
+            best: Vec::new(),
+            loss_sum: 0.0,
+            last_loss: f64::NAN,
+            pending: Vec::new(),
+            reported: Instant::now(),
+            saved: Instant::now(),
+        };
+        match dir.read_checkpoint()? {
+            None => {
+                training.adam = Adam::new(&training.parameters);
+                dir.write_config(task.config)?;
+                dir.truncate_metrics(0)?;
+            }
+            Some(bytes) => {
+                let saved = Checkpoint::decode(&bytes)?;
+                if saved.position.fingerprint != *fingerprint {
+                    return Err(TrainError::OtherData {
+                        run: dir.id().to_owned(),
+                        expected: saved.position.fingerprint,
+                        found: fingerprint.clone(),
+                    });
+                }
+                let fit = |matrices| parameters::fit(model, items, matrices);
+                training.parameters = parameters::upload(&fit(saved.parameters)?, task.device);
+                let (first, second) = (fit(saved.first_moment)?, fit(saved.second_moment)?);
+                training.adam = Adam::restore(&first, &second, saved.position.step, task.device);
+                training.best = if saved.best.is_empty() { Vec::new() } else { fit(saved.best)? };
+                training.loss_sum = f64::from_bits(saved.position.loss_sum_bits);
+                training.last_loss = f64::from_bits(saved.position.last_loss_bits);
+                dir.truncate_metrics(saved.position.metrics_len)?;
+                training.position = saved.position;
+            }
+        }
+        Ok(training)
+    }
+
+    fn batches_per_epoch(&self) -> u64 {
+        steps_per_epoch(self.task.prepared, self.task.config)
+    }
+
+    fn run(&mut self, dir: &mut RunDir, context: &Context<TrainEvent>) -> Result<(), TrainError> {
+        let settings = &self.task.config.training;
+        let per_epoch = self.batches_per_epoch();
+        let stopped_early =
+            |position: &Position| settings.patience > 0 && position.stale >= settings.patience;
+        while self.position.epoch < settings.epochs && !stopped_early(&self.position) {
+            let order = epoch_order(
+                self.task.prepared.split.train.len(),
+                settings.seed as u64,
+                self.position.epoch,
+            );
+            while self.position.step_in_epoch < per_epoch {
+                self.stop_point(dir, context)?;
+                let begun = Instant::now();
+                let from = self.position.step_in_epoch as usize * settings.batch_size;
+                let chosen = &order[from..order.len().min(from + settings.batch_size)];
+                self.step(chosen);
+                self.position.seconds += begun.elapsed().as_secs_f64();
+                if self.reported.elapsed() > REPORT_EVERY {
+                    self.report(dir, context)?;
+                }
+                if self.saved.elapsed().as_secs_f64() > settings.checkpoint_seconds {
+                    self.save(dir, context)?;
+                }
+            }
+            self.report(dir, context)?;
+            self.end_epoch(dir, context)?;
+        }
+        Ok(())
+    }
+
+    /// Wait here while paused; save and leave when asked to stop.
+    fn stop_point(
+        &mut self,
+        dir: &mut RunDir,
+        context: &Context<TrainEvent>,
+    ) -> Result<(), TrainError> {
+        if context.control().is_paused() {
+            self.save(dir, context)?;
+        }
+        if let Err(cancelled) = context.checkpoint() {
+            self.save(dir, context)?;
+            return Err(cancelled.into());
+        }
+        Ok(())
+    }
+
+    /// One optimiser step on the training sequences `chosen`.
+    fn step(&mut self, chosen: &[u32]) {
+        let config = self.task.config;
+        let batch = self.training_batch(chosen);
+        let tracked: Vec<Tensor<2>> = self
+            .parameters
+            .iter()
+            .map(|parameter| Tensor::from_inner(parameter.clone()).require_grad())
+            .collect();
+        let dropout = self.dropout(&batch, &tracked[0].device());
+        let loss = System1::new(&config.model, &tracked).loss(&batch, dropout.as_ref());
+        let mut gradients = loss.backward();
+        let gradients: Vec<Tensor<2>> = tracked
+            .iter()
+            .zip(&self.parameters)
+            .map(|(tensor, like)| {
+                // A parameter that no path reaches (a field over zero gaps) has no gradient.
+                tensor.grad_remove(&mut gradients).unwrap_or_else(|| like.zeros_like())
+            })
+            .collect();
+        let settings = &config.training;
+        let total = self.batches_per_epoch() * settings.epochs as u64;
+        let rate =
+            learning_rate(settings.schedule, settings.learning_rate, self.position.step, total);
+        let update = Update {
+            learning_rate: rate,
+            weight_decay: settings.weight_decay,
+            clip_norm: settings.clip_norm,
+        };
+        let norm = self.adam.update(&mut self.parameters, gradients, update);
+        self.pending.push((loss.inner(), norm, rate));
+        self.position.step += 1;
+        self.position.step_in_epoch += 1;
+    }
+
+    /// The chosen sequences, padded to the full batch size: one shape for every step.
+    fn training_batch(&self, chosen: &[u32]) -> Batch {
+        let (prepared, config) = (self.task.prepared, self.task.config);
+        let rows = config.training.batch_size.min(prepared.split.train.len());
+        let mut batch = Batch::empty(rows, prepared.split.input_len);
+        for (row, &place) in chosen.iter().enumerate() {
+            let sequence = prepared.split.train[place as usize];
+            let inputs = sequence.start..sequence.end - 1;
+            let (items, times) = (&prepared.data.item[inputs.clone()], &prepared.data.time[inputs]);
+            let target = sequence.end - 1;
+            let (next, until) = (prepared.data.item[target], prepared.data.time[target]);
+            batch.put(row, items, times, until, Some(next), config.model.warp);
+        }
+        if config.model.targets == Targets::Last {
+            batch.only_last_target();
+        }
+        batch
+    }
+
+    fn dropout(&self, batch: &Batch, device: &Device) -> Option<Dropout> {
+        let config = self.task.config;
+        let share = config.model.dropout;
+        if share <= 0.0 {
+            return None;
+        }
+        let mut rng = step_rng(config.training.seed as u64, self.position.step);
+        let mut mask = |rows: usize| {
+            let kept = (1.0 / (1.0 - share)) as f32;
+            let size = rows * config.model.hidden;
+            let values: Vec<f32> =
+                (0..size).map(|_| if rng.random::<f64>() < share { 0.0 } else { kept }).collect();
+            Tensor::from_data(TensorData::new(values, [rows, config.model.hidden]), device)
+        };
+        let every = batch.rows * batch.len;
+        let states = if config.model.targets == Targets::All { every } else { batch.rows };
+        Some(Dropout { input: mask(every), state: mask(states) })
+    }
+
+    /// Read the pending losses, write them to the log and send them on.
+    fn report(
+        &mut self,
+        dir: &mut RunDir,
+        context: &Context<TrainEvent>,
+    ) -> Result<(), TrainError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let count = self.pending.len() as u64;
+        let pending = std::mem::take(&mut self.pending);
+        let rates: Vec<f64> = pending.iter().map(|(_, _, rate)| *rate).collect();
+        let (losses, norms) = pending.into_iter().map(|(loss, norm, _)| (loss, norm)).unzip();
+        let losses = read(Tensor::cat(losses, 0))?;
+        let norms = read(Tensor::cat(norms, 0))?;
+        self.position.seconds += begun.elapsed().as_secs_f64();
+        let elapsed = self.reported.elapsed().as_secs_f64().max(1e-9);
+        let config = self.task.config;
+        let sequences_per_second = count as f64 * config.training.batch_size as f64 / elapsed;
+        self.reported = Instant::now();
+        let per_epoch = self.batches_per_epoch() as f64;
+        let first = self.position.step - count;
+        for (place, ((loss, norm), rate)) in losses.iter().zip(&norms).zip(rates).enumerate() {
+            let step = first + place as u64 + 1;
+            let loss = f64::from(*loss);
+            if !loss.is_finite() {
+                return Err(TrainError::Diverged { loss, step });
+            }
+            self.loss_sum += loss;
+            let record = MetricRecord::Step {
+                step,
+                epoch: step as f64 / per_epoch,
+                loss,
+                learning_rate: rate,
+                grad_norm: f64::from(*norm),
+                sequences_per_second,
+                seconds: self.position.seconds,
+            };
+            dir.append_metric(&record)?;
+            context.send(TrainEvent::Step {
+                run: self.task.index,
+                step,
+                epoch: step as f64 / per_epoch,
+                loss,
+                learning_rate: rate,
+                grad_norm: f64::from(*norm),
+                seconds: self.position.seconds,
+                sequences_per_second,
+            });
+        }
+        dir.flush()?;
+        Ok(())
+    }
+
+    /// Validate, remember the best weights, and move on to the next epoch.
+    fn end_epoch(
+        &mut self,
+        dir: &mut RunDir,
+        context: &Context<TrainEvent>,
+    ) -> Result<(), TrainError> {
+        let task = self.task;
+        let model = System1::new(&task.config.model, &self.parameters);
+        let ranks = evaluate::ranks(
+            &model,
+            &task.prepared.data,
+            &task.prepared.split.valid,
+            task.prepared.split.input_len,
+            (&task.config.model, &task.config.evaluation),
+            // A stop during validation goes back to the last step, which is saved by then.
+            || context.checkpoint(),
+        );
+        let ranks = match ranks {
+            Ok(ranks) => ranks,
+            Err(cancelled) => {
+                self.save(dir, context)?;
+                return Err(cancelled.into());
+            }
+        };
+        let metrics = per_query(&ranks);
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let (valid_hr10, valid_ndcg10) = (mean(&metrics.hit), mean(&metrics.ndcg));
+        self.last_loss = self.loss_sum / self.batches_per_epoch() as f64;
+        self.loss_sum = 0.0;
+        self.position.epoch += 1;
+        self.position.step_in_epoch = 0;
+        let best = self.position.best.as_ref().map(|best| f64::from_bits(best.ndcg10_bits));
+        if best.is_none_or(|best| valid_ndcg10 > best) {
+            let (epoch, ndcg10_bits) = (self.position.epoch, valid_ndcg10.to_bits());
+            self.position.best = Some(Best { epoch, ndcg10_bits });
+            self.position.stale = 0;
+            self.best = self.download(&self.parameters)?;
+        } else {
+            self.position.stale += 1;
+        }
+        let (epoch, step, seconds) =
+            (self.position.epoch, self.position.step, self.position.seconds);
+        let train_loss = self.last_loss;
+        let record =
+            MetricRecord::Epoch { epoch, step, train_loss, valid_hr10, valid_ndcg10, seconds };
+        dir.append_metric(&record)?;
+        let run = task.index;
+        context.send(TrainEvent::Epoch {
+            run,
+            epoch,
+            step,
+            train_loss,
+            valid_hr10,
+            valid_ndcg10,
+            seconds,
+        });
+        Ok(())
+    }
+
+    fn save(&mut self, dir: &mut RunDir, context: &Context<TrainEvent>) -> Result<(), TrainError> {
+        self.report(dir, context)?;
+        self.position.loss_sum_bits = self.loss_sum.to_bits();
+        self.position.last_loss_bits = self.last_loss.to_bits();
+        self.position.metrics_len = dir.metrics_len()?;
+        let (first, second) = self.adam.moments();
+        let checkpoint = Checkpoint {
+            position: self.position.clone(),
+            parameters: self.download(&self.parameters)?,
+            first_moment: self.download(first)?,
+            second_moment: self.download(second)?,
+            best: self.best.clone(),
+        };
+        dir.write_checkpoint(&checkpoint.encode()?)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    /// Tensors in the order of the parameters, back on the host with their names.
+    fn download(&self, tensors: &[Tensor<2>]) -> Result<Vec<Matrix>, TrainError> {
+        let names = parameters::names(&self.task.config.model);
+        names
+            .into_iter()
+            .zip(tensors)
+            .map(|(name, tensor)| {
+                let shape = tensor.dims();
+                Ok(Matrix { name: name.to_owned(), shape, values: read(tensor.clone())? })
+            })
+            .collect()
+    }
+
+    /// Test the chosen weights and write the run's final files.
+    fn finish(
+        mut self,
+        dir: &mut RunDir,
+        context: &Context<TrainEvent>,
+        created: jiff::Timestamp,
+    ) -> Result<Trained, TrainError> {
+        let task = self.task;
+        let (config, prepared) = (task.config, task.prepared);
+        let weights = if config.training.keep_best && !self.best.is_empty() {
+            std::mem::take(&mut self.best)
+        } else {
+            self.download(&self.parameters)?
+        };
+        let model = System1::new(&config.model, &parameters::upload(&weights, task.device));
+        let ranks = evaluate::ranks(
+            &model,
+            &prepared.data,
+            &prepared.split.test,
+            prepared.split.input_len,
+            (&config.model, &config.evaluation),
+            || context.checkpoint(),
+        )?;
+        let metrics = per_query(&ranks);
+        let mrr = ranks.iter().map(|&rank| reciprocal_rank(rank)).sum::<f64>()
+            / ranks.len().max(1) as f64;
+        let probe = &prepared.split.test[..prepared.split.test.len().min(64)];
+        let probe = evaluate::batch_of(
+            &prepared.data,
+            probe,
+            probe.len(),
+            prepared.split.input_len,
+            &config.model,
+        );
+        let best = self.position.best.clone();
+        let summary = RunSummary {
+            run: dir.id().to_owned(),
+            group: Some(config.ablation.group.clone()).filter(|group| !group.is_empty()),
+            created,
+            finished: jiff::Timestamp::now(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            model: config.model.solver.word().to_owned(),
+            seed: config.training.seed as u64,
+            config: config.clone(),
+            data: prepared.record.clone(),
+            device: task.device_label.to_owned(),
+            params: parameters::count(&config.model, prepared.data.items()),
+            hr10: mean_over(&[metrics.hit]),
+            ndcg10: mean_over(&[metrics.ndcg]),
+            mrr,
+            valid_ndcg10: best.as_ref().map_or(f64::NAN, |best| f64::from_bits(best.ndcg10_bits)),
+            best_epoch: best.map_or(self.position.epoch, |best| best.epoch),
+            epochs: self.position.epoch,
+            train_loss: self.last_loss,
+            train_seconds: self.position.seconds,
+            step_halving_error: model.step_halving_error(&probe),
+            latency: None,
+            baselines: prepared.baseline_records(),
+        };
+        let metadata = HashMap::from([
+            ("deepm3.config".to_owned(), config.to_toml()),
+            ("deepm3.fingerprint".to_owned(), prepared.record.fingerprint.clone()),
+            ("deepm3.items".to_owned(), prepared.data.items().to_string()),
+        ]);
+        let named = weights.iter().map(|matrix| (matrix.name.clone(), matrix));
+        dir.write_model(&checkpoint::encode(named, metadata)?)?;
+        dir.write_ranks(&query_ranks(prepared, &ranks))?;
+        dir.write_summary(&summary)?;
+        dir.clear_checkpoint()?;
+        Ok(Trained { summary, ranks, weights })
+    }
+}
+
+impl Trained {
+    /// Time the trained model's answers; alone on the machine, so after the other trainings.
+    pub fn measure(&self, task: &Task<'_>) -> Option<LatencyRecord> {
+        let model =
+            System1::new(&task.config.model, &parameters::upload(&self.weights, task.device));
+        evaluate::latency(
+            &model,
+            &task.prepared.data,
+            &task.prepared.split.test,
+            task.prepared.split.input_len,
+            &task.config.model,
+            (task.device, task.device_label),
+        )
+    }
+}
+
+/// Optimiser steps in one epoch.
+pub fn steps_per_epoch(prepared: &Prepared, config: &Config) -> u64 {
+    prepared.split.train.len().div_ceil(config.training.batch_size) as u64
+}
+
+fn query_ranks(prepared: &Prepared, ranks: &[u32]) -> Vec<QueryRank> {
+    let data = &prepared.data;
+    prepared
+        .split
+        .test
+        .iter()
+        .zip(ranks)
+        .map(|(query, &rank)| QueryRank {
+            user: data.user_ids[query.user].clone(),
+            item: data.item_ids[data.item[query.target] as usize].clone(),
+            rank,
+        })
+        .collect()
+}
+
+/// Values of a tensor on the host.
+fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, TrainError> {
+    tensor.try_to_vec_as::<f32>().map_err(|error| TrainError::DeviceLost(error.to_string()))
+}
+
+/// Random numbers of one purpose, derived from what they are for: nothing to save, nothing to lose.
+fn derived(seed: u64, stream: u64, index: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
+    rng.set_word_pos(u128::from(index) << 32);
+    rng
+}
+
+/// For the dropout masks of one step.
+fn step_rng(seed: u64, step: u64) -> ChaCha8Rng {
+    derived(seed, 2, step)
+}
+
+/// The order of the training sequences in one epoch (Fisher–Yates).
+fn epoch_order(sequences: usize, seed: u64, epoch: usize) -> Vec<u32> {
+    let mut rng = derived(seed, 1, epoch as u64);
+    let mut order: Vec<u32> = (0..sequences as u32).collect();
+    for place in (1..order.len()).rev() {
+        order.swap(place, below(&mut rng, place + 1));
+    }
+    order
+}
+
+fn below(rng: &mut impl Rng, bound: usize) -> usize {
+    rng.random_range(0..bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_epoch_has_an_order_of_its_own_that_can_be_made_again() {
+        let first = epoch_order(100, 1, 0);
+        assert_eq!(first, epoch_order(100, 1, 0));
+        assert_ne!(first, epoch_order(100, 1, 1));
+        assert_ne!(first, epoch_order(100, 2, 0));
+        let mut sorted = first;
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn dropout_draws_of_two_steps_do_not_overlap() {
+        let draw = |step| step_rng(1, step).random::<u64>();
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+    }
+}

@@ -1,0 +1,178 @@
+//! One frame for every plot: quiet grid, small labels, round ticks.
+
+use eframe::egui::{FontId, PopupAnchor, Response, RichText, Tooltip, Ui, Vec2, vec2};
+use egui_plot::{AxisHints, GridInput, GridMark, Plot, PlotBounds, PlotUi};
+
+use crate::workbench::format;
+use crate::workbench::theme::{self, palette};
+
+/// What part of the plane is shown.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct View {
+    pub x: (f64, f64),
+    pub y: (f64, f64),
+}
+
+impl View {
+    /// Show exactly this part.
+    pub fn apply(self, plot: &mut PlotUi<'_>) {
+        let bounds = PlotBounds::from_min_max([self.x.0, self.y.0], [self.x.1, self.y.1]);
+        plot.set_plot_bounds(bounds);
+    }
+}
+
+/// How an axis is labelled.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ticks<'a> {
+    /// Positions and labels on x; `None` for round numbers.
+    pub x: Option<&'a [(f64, String)]>,
+    /// y is drawn as its decimal logarithm.
+    pub log_y: bool,
+    /// x is drawn as its decimal logarithm.
+    pub log_x: bool,
+}
+
+/// A plot over the space that is left, in the look of the theme.
+pub fn frame<'a>(ui: &Ui, name: &str, axes: [&str; 2], ticks: Ticks<'a>) -> Plot<'a> {
+    let palette = palette(ui);
+    let small = FontId::proportional(theme::SMALL);
+    let label = |text: &str| RichText::new(text).font(small.clone()).color(palette.muted);
+    let marks = ticks.x;
+    let x_axis = AxisHints::new_x()
+        .label(label(axes[0]))
+        .tick_label_font(small.clone())
+        .tick_label_color(palette.muted)
+        .formatter(move |mark, range| match marks {
+            Some(marks) => marks
+                .iter()
+                .find(|(at, _)| *at == mark.value)
+                .map(|(_, label)| label.clone())
+                .unwrap_or_default(),
+            None if ticks.log_x => format::number(10f64.powf(mark.value)),
+            None => tick_label(mark.value, range.end() - range.start()),
+        });
+    let y_axis = AxisHints::new_y()
+        .label(label(axes[1]))
+        .tick_label_font(small.clone())
+        .tick_label_color(palette.muted)
+        .min_thickness(44.0)
+        .formatter(move |mark, range| {
+            if ticks.log_y {
+                format::number(10f64.powf(mark.value))
+            } else {
+                tick_label(mark.value, range.end() - range.start())
+            }
+        });
+    Plot::new(name)
+        .min_size(vec2(40.0, 40.0))
+        .show_background(false)
+        .grid_color(palette.grid)
+        .set_margin_fraction(Vec2::ZERO)
+        .custom_x_axes(vec![x_axis])
+        .custom_y_axes(vec![y_axis])
+        .x_grid_spacer(move |input| match marks {
+            Some(marks) => marks.iter().map(|(at, _)| mark(*at)).collect(),
+            None if ticks.log_x => log_marks(input),
+            None => round_marks(input, 80.0),
+        })
+        .y_grid_spacer(
+            move |input| {
+                if ticks.log_y { log_marks(input) } else { round_marks(input, 48.0) }
+            },
+        )
+        .label_formatter(|_| None)
+        .show_x(false)
+        .show_y(false)
+        .show_crosshair(false)
+        .allow_scroll(false)
+        .allow_double_click_reset(false)
+}
+
+/// A tooltip at the pointer, at once: what is pointed at in a plot changes all the time.
+pub fn tooltip(response: &Response, text: &str) {
+    let (ctx, layer) = (response.ctx.clone(), response.layer_id);
+    Tooltip::always_open(ctx, layer, response.id.with("pointed at"), PopupAnchor::Pointer)
+        .gap(12.0)
+        .show(|ui| ui.label(text));
+}
+
+/// A mark drawn at full strength: egui_plot fades marks by how far apart they say they are.
+fn mark(value: f64) -> GridMark {
+    GridMark { value, step_size: f64::MAX.sqrt() }
+}
+
+/// Marks at multiples of 1, 2 or 5 times a power of ten, at least `apart` points apart.
+fn round_marks(input: GridInput, apart: f64) -> Vec<GridMark> {
+    let (from, to) = input.bounds;
+    // egui_plot's smallest step stands for 8 points on the screen.
+    let step = round_up(input.base_step_size / 8.0 * apart);
+    let first = (from / step).ceil() as i64;
+    let last = (to / step).floor() as i64;
+    (first..=last.min(first + 100)).map(|index| mark(index as f64 * step)).collect()
+}
+
+/// Marks where a decimal logarithm stands for a round number.
+fn log_marks(input: GridInput) -> Vec<GridMark> {
+    let (from, to) = input.bounds;
+    if to - from < 0.3 {
+        return round_marks(input, 48.0);
+    }
+    let parts: &[f64] = if to - from > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    let decades = (from.floor() as i64)..=(to.ceil() as i64).min(from.floor() as i64 + 40);
+    decades
+        .flat_map(|decade| parts.iter().map(move |part| decade as f64 + part.log10()))
+        .filter(|at| (from..=to).contains(at))
+        .map(mark)
+        .collect()
+}
+
+/// The smallest of 1, 2, 5 times a power of ten that is at least `value`.
+fn round_up(value: f64) -> f64 {
+    let power = 10f64.powf(value.max(1e-12).log10().floor());
+    [1.0, 2.0, 5.0]
+        .into_iter()
+        .map(|part| part * power)
+        .find(|step| *step >= value * 0.999_999)
+        .unwrap_or(10.0 * power)
+}
+
+fn tick_label(value: f64, span: f64) -> String {
+    // Enough places for steps of about a tenth of what is shown.
+    let places = (1.0 - (span / 4.0).log10().floor()).clamp(0.0, 8.0) as usize;
+    if span >= 8.0 && value >= 1000.0 {
+        return format::count(value.round() as u64);
+    }
+    let text = format!("{value:.*}", if span >= 8.0 { 0 } else { places });
+    if text.trim_start_matches(['-', '0', '.']).is_empty() { "0".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(marks: Vec<GridMark>) -> Vec<f64> {
+        marks.into_iter().map(|mark| mark.value).collect()
+    }
+
+    #[test]
+    fn marks_are_round_and_inside() {
+        let input = GridInput { bounds: (0.0, 10.0), base_step_size: 10.0 / 400.0 * 8.0 };
+        assert_eq!(values(round_marks(input, 80.0)), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+    }
+
+    #[test]
+    fn logarithmic_marks_are_round_numbers() {
+        let input = GridInput { bounds: (0.0, 1.0), base_step_size: 0.01 };
+        let numbers: Vec<_> =
+            values(log_marks(input)).iter().map(|at| 10f64.powf(*at).round()).collect();
+        assert_eq!(numbers, [1.0, 2.0, 5.0, 10.0]);
+    }
+
+    #[test]
+    fn labels_have_the_places_their_steps_need() {
+        assert_eq!(tick_label(0.05, 0.2), "0.050");
+        assert_eq!(tick_label(7.8, 2.4), "7.80");
+        assert_eq!(tick_label(4.0, 10.0), "4");
+        assert_eq!(tick_label(40_000.0, 90_000.0), "40,000");
+    }
+}

@@ -1,0 +1,187 @@
+//! Everything a user can do, once: its words, its shortcut, and where it belongs.
+
+use std::path::PathBuf;
+
+use eframe::egui::{Context, Key, KeyboardShortcut, Modifiers, ThemePreference};
+
+/// The pages, in the order of the rail and of the keys 1, 2, 3.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum PageId {
+    #[default]
+    Data,
+    Train,
+    Compare,
+}
+
+impl PageId {
+    pub const ALL: [Self; 3] = [Self::Data, Self::Train, Self::Compare];
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Data => "Data",
+            Self::Train => "Train",
+            Self::Compare => "Compare",
+        }
+    }
+}
+
+/// A file format the Compare page writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportFormat {
+    Csv,
+    Markdown,
+    Png,
+    Svg,
+}
+
+impl ExportFormat {
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Markdown => "md",
+            Self::Png => "png",
+            Self::Svg => "svg",
+        }
+    }
+}
+
+/// Something a user asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    Go(PageId),
+    Palette,
+    Theme(ThemePreference),
+    Quit,
+    /// Ask for a file and import it.
+    ImportFile,
+    /// Type a path or name and load it.
+    OpenByPath,
+    /// Load a path, a name of the catalogue or `drift`.
+    Load(String),
+    EditMapping,
+    ApplyFilters,
+    Download(String),
+    StopLoading,
+    Start,
+    PauseOrResume,
+    Stop,
+    SavePreset,
+    OpenPreset,
+    WritePreset(PathBuf),
+    /// A preset by name or path.
+    ReadPreset(String),
+    ResetSettings,
+    RefreshRuns,
+    ResumeRun(String),
+    ArchiveRuns,
+    DeleteRuns,
+    /// Bring deleted runs back.
+    RestoreRuns(Vec<String>),
+    /// Take runs out of the archive.
+    UnarchiveRuns(Vec<String>),
+    PinBaseline,
+    Export(ExportFormat),
+    WriteExport(ExportFormat, PathBuf),
+}
+
+/// A command of the palette.
+#[derive(Debug, Clone)]
+pub struct Action {
+    pub command: Command,
+    pub title: &'static str,
+    pub shortcut: Option<KeyboardShortcut>,
+}
+
+const fn ctrl(key: Key) -> Option<KeyboardShortcut> {
+    Some(KeyboardShortcut::new(Modifiers::COMMAND, key))
+}
+
+const fn plain(key: Key) -> Option<KeyboardShortcut> {
+    Some(KeyboardShortcut::new(Modifiers::NONE, key))
+}
+
+/// Every action that can be found in the palette.
+pub fn actions() -> Vec<Action> {
+    let action = |title, command, shortcut| Action { command, title, shortcut };
+    use ThemePreference as Theme;
+    vec![
+        action("Go to Data", Command::Go(PageId::Data), plain(Key::Num1)),
+        action("Go to Train", Command::Go(PageId::Train), plain(Key::Num2)),
+        action("Go to Compare", Command::Go(PageId::Compare), plain(Key::Num3)),
+        action("Import file…", Command::ImportFile, ctrl(Key::I)),
+        action("Open by path…", Command::OpenByPath, ctrl(Key::L)),
+        action("Load the built-in drift set", Command::Load("drift".to_owned()), None),
+        action("Edit mapping…", Command::EditMapping, ctrl(Key::M)),
+        action("Apply filters", Command::ApplyFilters, None),
+        action("Stop loading", Command::StopLoading, None),
+        action("Start training", Command::Start, ctrl(Key::Enter)),
+        action("Pause or resume training", Command::PauseOrResume, ctrl(Key::P)),
+        action("Stop training", Command::Stop, ctrl(Key::Period)),
+        action("Save preset…", Command::SavePreset, ctrl(Key::S)),
+        action("Open preset…", Command::OpenPreset, ctrl(Key::O)),
+        action("Reset settings", Command::ResetSettings, None),
+        action("Refresh runs", Command::RefreshRuns, plain(Key::F5)),
+        action("Pin selected run as baseline", Command::PinBaseline, ctrl(Key::B)),
+        action("Archive selected runs", Command::ArchiveRuns, ctrl(Key::E)),
+        action("Delete selected runs", Command::DeleteRuns, plain(Key::Delete)),
+        action("Export as CSV…", Command::Export(ExportFormat::Csv), None),
+        action("Export as Markdown…", Command::Export(ExportFormat::Markdown), None),
+        action("Export as PNG…", Command::Export(ExportFormat::Png), None),
+        action("Export as SVG…", Command::Export(ExportFormat::Svg), None),
+        action("Use the dark theme", Command::Theme(Theme::Dark), None),
+        action("Use the light theme", Command::Theme(Theme::Light), None),
+        action("Follow the system's theme", Command::Theme(Theme::System), None),
+        action("Command palette", Command::Palette, ctrl(Key::K)),
+        action("Quit", Command::Quit, ctrl(Key::Q)),
+    ]
+}
+
+/// A tooltip for `command`: `help`, and the shortcut where it has one.
+pub fn tooltip(ctx: &Context, command: &Command, help: &str) -> String {
+    let shortcut = actions()
+        .into_iter()
+        .find(|action| action.command == *command)
+        .and_then(|action| action.shortcut);
+    match shortcut {
+        Some(shortcut) => format!("{help} ({})", ctx.format_shortcut(&shortcut)),
+        None => help.to_owned(),
+    }
+}
+
+/// The commands whose shortcuts were pressed. Keys without Ctrl or Cmd are left to text fields
+/// while one is being typed into.
+pub fn pressed(ctx: &Context) -> Vec<Command> {
+    let typing = ctx.egui_wants_keyboard_input();
+    let mut pressed = Vec::new();
+    for action in actions() {
+        let Some(shortcut) = action.shortcut else { continue };
+        if typing && shortcut.modifiers.is_none() {
+            continue;
+        }
+        if ctx.input_mut(|input| input.consume_shortcut(&shortcut)) {
+            pressed.push(action.command);
+        }
+    }
+    pressed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_shortcut_and_no_title_is_taken_twice() {
+        let actions = actions();
+        for (index, action) in actions.iter().enumerate() {
+            for other in &actions[..index] {
+                assert_ne!(action.title, other.title);
+                assert!(
+                    action.shortcut.is_none() || action.shortcut != other.shortcut,
+                    "{} and {}",
+                    action.title,
+                    other.title
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Beside the plot: the ablation of a group, or what sets the selected runs apart.
+
+use eframe::egui::{RichText, Ui};
+
+use super::columns;
+use super::rows::Row;
+use crate::settings::Config;
+use crate::workbench::theme::palette;
+use crate::workbench::widgets::{Cell, Column, grid_table, page_scroll};
+
+/// Metrics shown above the settings of a difference.
+const METRICS: [(&str, &str); 4] = [
+    ("ndcg10", "NDCG@10"),
+    ("hr10", "HR@10"),
+    ("single", "One request (ms)"),
+    ("time", "Training"),
+];
+
+/// The settings in which `rows` differ, with their values; only those.
+pub fn differences(rows: &[&Row]) -> Vec<(String, Vec<String>)> {
+    Config::settings()
+        .into_iter()
+        .filter_map(|setting| {
+            let values: Vec<String> =
+                rows.iter().map(|row| columns::value(row, setting.key).text).collect();
+            let differ = values.windows(2).any(|pair| pair[0] != pair[1]);
+            let unit = if setting.unit.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", setting.unit)
+            };
+            differ.then(|| (format!("{}{unit}", setting.label), values))
+        })
+        .collect()
+}
+
+/// Draw the differences of two or more lines.
+pub fn differences_ui(ui: &mut Ui, rows: &[&Row]) {
+    let palette = palette(ui);
+    let titles: Vec<String> =
+        rows.iter().map(|row| format!("{} · seed {}", row.title(), row.seed_text())).collect();
+    let mut table = vec![Column::text("Setting", 1.4)];
+    table.extend(titles.iter().map(|title| Column::figure(title, 1.0)));
+    let mut lines: Vec<Vec<Cell>> = METRICS
+        .iter()
+        .map(|(id, title)| {
+            let mut line = vec![Cell::text(*title).color(palette.muted)];
+            line.extend(rows.iter().map(|row| Cell::figure(columns::value(row, id).text)));
+            line
+        })
+        .collect();
+    let differences = differences(rows);
+    let none = differences.is_empty();
+    for (label, values) in differences {
+        let mut line = vec![Cell::text(label)];
+        line.extend(values.into_iter().map(|value| Cell::figure(value).color(palette.strong)));
+        lines.push(line);
+    }
+    page_scroll(ui, "differences", |ui| {
+        grid_table(ui, &table, &lines);
+        if none {
+            ui.add_space(8.0);
+            ui.label(RichText::new("Every setting is the same.").color(palette.muted));
+        }
+    });
+}

@@ -1,0 +1,140 @@
+//! A line of the run table: one run, or several that differ only in their seed.
+
+use crate::evaluation::Estimate;
+use crate::runs::{Group, RunEntry, RunState};
+use crate::settings::{Config, Solver};
+use crate::workbench::format;
+
+/// One line.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Ids of the runs behind it; the first names the line.
+    pub runs: Vec<String>,
+    pub seeds: Vec<u64>,
+    pub solver: Option<Solver>,
+    pub state: RunState,
+    pub archived: bool,
+    pub created: jiff::Timestamp,
+    /// Id of the ablation, where there was one.
+    pub group: Option<String>,
+    pub data: String,
+    pub device: String,
+    pub config: Option<Config>,
+    pub hr10: Option<Estimate>,
+    pub ndcg10: Option<Estimate>,
+    pub mrr: Option<f64>,
+    pub valid_ndcg10: Option<f64>,
+    pub train_loss: Option<f64>,
+    pub epochs: Option<usize>,
+    pub params: Option<u64>,
+    pub train_seconds: Option<f64>,
+    /// Medians in milliseconds: a batch of 64, and one request.
+    pub latency: Option<(f64, f64)>,
+}
+
+impl Row {
+    /// What names the line among all lines.
+    pub fn key(&self) -> &str {
+        self.runs.first().map_or("", String::as_str)
+    }
+
+    /// The model as people write it.
+    pub fn title(&self) -> &'static str {
+        self.solver.map_or("unreadable", Solver::title)
+    }
+
+    /// `42`, or `1–5` for seeds that follow each other, or `1, 7`.
+    pub fn seed_text(&self) -> String {
+        match self.seeds.as_slice() {
+            [] => "–".to_owned(),
+            [one] => one.to_string(),
+            [first, .., last] if last - first + 1 == self.seeds.len() as u64 => {
+                format!("{first}–{last}")
+            }
+            seeds => seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
+        }
+    }
+
+    /// The state in a word or two.
+    pub fn state_text(&self) -> String {
+        let word = match &self.state {
+            RunState::Done => "done",
+            RunState::Running => "running",
+            RunState::Interrupted => "interrupted",
+            RunState::Broken(_) => "broken",
+        };
+        if self.archived { format!("{word}, archived") } else { word.to_owned() }
+    }
+
+    /// When it was started, in UTC.
+    pub fn created_text(&self) -> String {
+        format::time(self.created.as_millisecond())
+    }
+
+    fn of_run(entry: &RunEntry) -> Self {
+        let summary = entry.summary.as_ref();
+        let config = entry.settings().cloned();
+        let solver = config.as_ref().map(|config| config.model.solver);
+        let group = config.as_ref().map(|config| config.ablation.group.clone());
+        Self {
+            runs: vec![entry.id.clone()],
+            seeds: config.iter().map(|config| config.training.seed as u64).collect(),
+            solver,
+            state: entry.state.clone(),
+            archived: entry.archived,
+            created: entry.created,
+            group: summary
+                .and_then(|summary| summary.group.clone())
+                .or(group)
+                .filter(|group| !group.is_empty()),
+            data: summary.map(|summary| summary.data.name.clone()).unwrap_or_default(),
+            device: summary.map(|summary| summary.device.clone()).unwrap_or_default(),
+            config,
+            hr10: summary.map(|summary| summary.hr10),
+            ndcg10: summary.map(|summary| summary.ndcg10),
+            mrr: summary.map(|summary| summary.mrr),
+            valid_ndcg10: summary.map(|summary| summary.valid_ndcg10),
+            train_loss: summary.map(|summary| summary.train_loss),
+            epochs: summary.map(|summary| summary.epochs),
+            params: summary.map(|summary| summary.params),
+            train_seconds: summary.map(|summary| summary.train_seconds),
+            latency: summary
+                .and_then(|summary| summary.latency.as_ref())
+                .map(|latency| (latency.batch64.median_ms, latency.single.median_ms)),
+        }
+    }
+
+    fn of_group(group: &Group, entries: &[RunEntry]) -> Option<Self> {
+        let first = group.runs.first()?;
+        let entry = entries.iter().find(|entry| entry.id == *first)?;
+        Some(Self {
+            runs: group.runs.clone(),
+            seeds: group.seeds.clone(),
+            hr10: Some(group.hr10),
+            ndcg10: Some(group.ndcg10),
+            mrr: Some(group.mrr),
+            train_seconds: Some(group.train_seconds),
+            latency: group
+                .latency
+                .as_ref()
+                .map(|latency| (latency.batch64.median_ms, latency.single.median_ms)),
+            // Of one seed each; no mean of them is kept.
+            valid_ndcg10: None,
+            train_loss: None,
+            epochs: None,
+            ..Self::of_run(entry)
+        })
+    }
+}
+
+/// One line a run.
+pub fn of_runs(entries: &[RunEntry]) -> Vec<Row> {
+    entries.iter().map(Row::of_run).collect()
+}
+
+/// One line a group of seeds; runs that are not finished keep a line of their own.
+pub fn of_groups(entries: &[RunEntry], groups: &[Group]) -> Vec<Row> {
+    let unfinished = entries.iter().filter(|entry| entry.summary.is_none()).map(Row::of_run);
+    let grouped = groups.iter().filter_map(|group| Row::of_group(group, entries));
+    unfinished.chain(grouped).collect()
+}

@@ -1,0 +1,300 @@
+//! A training as it is seen from its events: one row a run, and curves by model.
+
+use crate::jobs::Progress;
+use crate::settings::Solver;
+use crate::training::{RunKey, TrainEvent};
+use crate::workbench::charts::curves::{Along, Curve, Sample};
+use crate::workbench::charts::lines::Series;
+use crate::workbench::format;
+use crate::workbench::theme::Palette;
+
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    Waiting,
+    Training,
+    Done,
+    Failed(String),
+    Stopped,
+}
+
+/// One run of the plan.
+#[derive(Debug, Clone)]
+pub struct LiveRun {
+    pub key: RunKey,
+    pub state: State,
+    pub step: u64,
+    /// With its fraction.
+    pub epoch: f64,
+    pub loss: Option<f64>,
+    /// Of the last epoch.
+    pub valid_ndcg10: Option<f64>,
+    pub sequences_per_second: Option<f64>,
+    /// Of training so far.
+    pub seconds: f64,
+    /// Steps and seconds at which this process started it, to tell its speed.
+    first: Option<(u64, f64)>,
+}
+
+/// A whole training.
+#[derive(Debug, Default)]
+pub struct Live {
+    pub runs: Vec<LiveRun>,
+    pub epochs: usize,
+    steps_per_epoch: u64,
+    /// Training loss; one series a model, one curve a seed.
+    pub loss: Vec<Series>,
+    /// Validation NDCG@10, in the same order.
+    pub quality: Vec<Series>,
+    solvers: Vec<Solver>,
+}
+
+impl Live {
+    pub fn apply(&mut self, event: TrainEvent) {
+        match event {
+            TrainEvent::Planned { runs, epochs, steps_per_epoch } => {
+                *self = Self::planned(&runs, epochs, steps_per_epoch);
+            }
+            TrainEvent::Started { run, step, .. } => {
+                if let Some(run) = self.runs.get_mut(run) {
+                    run.state = State::Training;
+                    run.step = step;
+                }
+            }
+            TrainEvent::Step { run, step, epoch, loss, seconds, sequences_per_second, .. } => {
+                let sample = Sample { step: step as f64, epoch, seconds, value: loss };
+                let Some(live) = self.runs.get_mut(run) else { return };
+                live.first.get_or_insert((step, seconds));
+                live.step = step;
+                live.epoch = epoch;
+                live.loss = Some(loss);
+                live.seconds = seconds;
+                live.sequences_per_second = Some(sequences_per_second);
+                if let Some(curve) = curve(&self.runs, &self.solvers, run, &mut self.loss) {
+                    curve.push(sample);
+                }
+            }
+            TrainEvent::Epoch { run, epoch, step, valid_ndcg10, seconds, .. } => {
+                let epoch = epoch as f64;
+                let sample = Sample { step: step as f64, epoch, seconds, value: valid_ndcg10 };
+                let Some(live) = self.runs.get_mut(run) else { return };
+                live.epoch = epoch;
+                live.seconds = seconds;
+                live.valid_ndcg10 = Some(valid_ndcg10);
+                if let Some(curve) = curve(&self.runs, &self.solvers, run, &mut self.quality) {
+                    curve.push(sample);
+                }
+            }
+            TrainEvent::Finished { run, .. } => {
+                if let Some(run) = self.runs.get_mut(run) {
+                    run.state = State::Done;
+                }
+            }
+            TrainEvent::Failed { run, message } => {
+                if let Some(run) = self.runs.get_mut(run) {
+                    run.state = State::Failed(message);
+                }
+            }
+            TrainEvent::Message(_) => {}
+        }
+    }
+
+    fn planned(keys: &[RunKey], epochs: usize, steps_per_epoch: u64) -> Self {
+        let mut solvers: Vec<Solver> = Vec::new();
+        for key in keys {
+            if !solvers.contains(&key.solver) {
+                solvers.push(key.solver);
+            }
+        }
+        let series = |solver: &Solver| Series {
+            name: solver.title().to_owned(),
+            curves: keys
+                .iter()
+                .filter(|key| key.solver == *solver)
+                .map(|_| Curve::default())
+                .collect(),
+            ..Series::default()
+        };
+        let runs = keys.iter().map(|&key| LiveRun {
+            key,
+            state: State::Waiting,
+            step: 0,
+            epoch: 0.0,
+            loss: None,
+            valid_ndcg10: None,
+            sequences_per_second: None,
+            seconds: 0.0,
+            first: None,
+        });
+        Self {
+            runs: runs.collect(),
+            epochs,
+            steps_per_epoch,
+            loss: solvers.iter().map(series).collect(),
+            quality: solvers.iter().map(series).collect(),
+            solvers,
+        }
+    }
+
+    /// The job ended: what was still going is stopped.
+    pub fn end(&mut self) {
+        for run in &mut self.runs {
+            if matches!(run.state, State::Waiting | State::Training) {
+                run.state = State::Stopped;
+            }
+        }
+    }
+
+    /// Take the colours of the theme that is on.
+    pub fn color(&mut self, palette: &Palette) {
+        for group in [&mut self.loss, &mut self.quality] {
+            for (series, solver) in group.iter_mut().zip(&self.solvers) {
+                series.color = palette.solver(*solver);
+            }
+        }
+    }
+
+    /// How far x will go, where that is known.
+    pub fn end_of(&self, along: Along) -> Option<f64> {
+        match along {
+            Along::Step => Some((self.epochs as u64 * self.steps_per_epoch) as f64),
+            Along::Epoch => Some(self.epochs as f64),
+            Along::Clock => None,
+        }
+        .filter(|end| *end > 0.0)
+    }
+
+    /// Seconds of training that a run still needs at its speed; early stopping may make it less.
+    pub fn seconds_left(&self, run: &LiveRun) -> Option<f64> {
+        let (step, seconds) = run.first?;
+        let total = self.epochs as u64 * self.steps_per_epoch;
+        let done = run.step.checked_sub(step).filter(|&done| done > 0)?;
+        let rate = (run.seconds - seconds) / done as f64;
+        Some(rate * total.saturating_sub(run.step) as f64)
+    }
+
+    /// How far all runs are together; `None` while none of them trains.
+    pub fn progress(&self) -> Option<Progress> {
+        let going: Vec<String> = self
+            .runs
+            .iter()
+            .filter(|run| run.state == State::Training)
+            .map(|run| format!("{} seed {}", run.key.solver.title(), run.key.seed))
+            .collect();
+        if going.is_empty() {
+            return None;
+        }
+        let total = (self.epochs as u64 * self.steps_per_epoch).max(1);
+        let done: f64 = self
+            .runs
+            .iter()
+            .map(|run| match run.state {
+                State::Waiting | State::Training => run.step as f64 / total as f64,
+                State::Done | State::Failed(_) | State::Stopped => 1.0,
+            })
+            .sum();
+        let fraction = (done / self.runs.len() as f64) as f32;
+        Some(Progress { fraction: Some(fraction), message: going.join(", ") })
+    }
+
+    /// What is going on, in one sentence.
+    pub fn sentence(&self) -> String {
+        if self.runs.is_empty() {
+            return "Preparing data, split and baselines…".to_owned();
+        }
+        let done = self.runs.iter().filter(|run| run.state == State::Done).count();
+        let going = self.runs.iter().filter(|run| run.state == State::Training).count();
+        let rate: f64 = self
+            .runs
+            .iter()
+            .filter(|run| run.state == State::Training)
+            .filter_map(|run| run.sequences_per_second)
+            .sum();
+        let mut text = format!("{done} of {} runs done, {going} training", self.runs.len());
+        if rate > 0.0 {
+            text.push_str(&format!(", {} sequences/s", format::number(rate)));
+        }
+        text
+    }
+}
+
+/// The curve of `run` among the series of its model.
+fn curve<'a>(
+    runs: &[LiveRun],
+    solvers: &[Solver],
+    run: usize,
+    series: &'a mut [Series],
+) -> Option<&'a mut Curve> {
+    let solver = runs.get(run)?.key.solver;
+    let place = runs[..run].iter().filter(|other| other.key.solver == solver).count();
+    let index = solvers.iter().position(|other| *other == solver)?;
+    series.get_mut(index)?.curves.get_mut(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys() -> Vec<RunKey> {
+        let all = [(Solver::Gru, 1), (Solver::Rk4, 1), (Solver::Gru, 2), (Solver::Rk4, 2)];
+        all.iter()
+            .enumerate()
+            .map(|(index, &(solver, seed))| RunKey { index, solver, seed })
+            .collect()
+    }
+
+    fn step(run: usize, step: u64, seconds: f64) -> TrainEvent {
+        TrainEvent::Step {
+            run,
+            step,
+            epoch: step as f64 / 10.0,
+            loss: 1.0,
+            learning_rate: 1e-3,
+            grad_norm: 1.0,
+            seconds,
+            sequences_per_second: 100.0,
+        }
+    }
+
+    #[test]
+    fn steps_go_to_the_curve_of_their_model_and_seed() {
+        let mut live = Live::default();
+        live.apply(TrainEvent::Planned { runs: keys(), epochs: 2, steps_per_epoch: 10 });
+        live.apply(step(3, 5, 1.0));
+        assert_eq!(live.loss.len(), 2);
+        assert_eq!(live.loss[1].name, "RK4");
+        assert_eq!(live.loss[1].curves[1].len(), 1);
+        assert!(live.loss[1].curves[0].is_empty() && live.loss[0].curves[1].is_empty());
+    }
+
+    #[test]
+    fn time_left_counts_only_what_was_trained_here() {
+        let mut live = Live::default();
+        live.apply(TrainEvent::Planned { runs: keys(), epochs: 2, steps_per_epoch: 10 });
+        live.apply(TrainEvent::Started { run: 0, id: "a".to_owned(), step: 10 });
+        live.apply(step(0, 11, 100.0));
+        assert_eq!(live.seconds_left(&live.runs[0]), None);
+        live.apply(step(0, 13, 104.0));
+        assert_eq!(live.seconds_left(&live.runs[0]), Some(14.0));
+    }
+
+    #[test]
+    fn progress_counts_every_run_and_names_those_that_train() {
+        let mut live = Live::default();
+        live.apply(TrainEvent::Planned { runs: keys(), epochs: 2, steps_per_epoch: 10 });
+        assert_eq!(live.progress(), None);
+        live.apply(TrainEvent::Failed { run: 0, message: String::new() });
+        live.apply(TrainEvent::Started { run: 1, id: "b".to_owned(), step: 0 });
+        live.apply(step(1, 10, 1.0));
+        let progress = live.progress().unwrap();
+        assert_eq!(progress.fraction, Some(1.5 / 4.0));
+        assert_eq!(progress.message, "RK4 seed 1");
+    }
+
+    #[test]
+    fn an_event_of_an_unknown_run_is_passed_over() {
+        let mut live = Live::default();
+        live.apply(step(7, 1, 1.0));
+        assert!(live.runs.is_empty());
+    }
+}

@@ -1,0 +1,194 @@
+//! The left column: what to train and how, and the presets above it.
+
+use eframe::egui::{RichText, Ui};
+
+use crate::settings::{Config, PRESETS, Solver};
+use crate::training::ablation::parse_models;
+use crate::workbench::commands::{Command, PageId, tooltip};
+use crate::workbench::format;
+use crate::workbench::session::Session;
+use crate::workbench::theme::{UNIT, palette};
+use crate::workbench::widgets::{combo, list_row, page_scroll, pill, section, setting_row};
+
+const MODEL: [&str; 8] = [
+    "model.hidden",
+    "model.max_step",
+    "model.max_substeps",
+    "model.dropout",
+    "model.targets",
+    "model.warp",
+    "model.head",
+    "model.query_gap",
+];
+const TRAINING: [&str; 9] = [
+    "training.epochs",
+    "training.batch_size",
+    "training.learning_rate",
+    "training.clip_norm",
+    "training.weight_decay",
+    "training.patience",
+    "training.schedule",
+    "training.keep_best",
+    "training.parallel",
+];
+const EVALUATION: [&str; 4] =
+    ["evaluation.protocol", "data.max_len", "evaluation.mask_seen", "evaluation.batch_size"];
+
+/// Draw the column; nothing can be changed while a training runs.
+pub fn ui(ui: &mut Ui, session: &mut Session, running: bool) {
+    page_scroll(ui, "train settings", |ui| {
+        if running {
+            ui.disable();
+        }
+        ui.spacing_mut().item_spacing.y = 1.5 * UNIT;
+        models(ui, session);
+        for key in ["ablation.seeds", "training.seed"] {
+            setting_row(ui, &mut session.config, key);
+        }
+        data(ui, session);
+        for (title, keys) in
+            [("Model", &MODEL[..]), ("Training", &TRAINING[..]), ("Evaluation", &EVALUATION[..])]
+        {
+            section(ui, title);
+            for key in keys {
+                setting_row(ui, &mut session.config, key);
+            }
+        }
+        section(ui, "Device");
+        device(ui, session);
+        ui.add_space(2.0 * UNIT);
+    });
+}
+
+fn models(ui: &mut Ui, session: &mut Session) {
+    let text = RichText::new("Models").text_style(crate::workbench::theme::card_title());
+    ui.label(text.color(palette(ui).strong));
+    let chosen = parse_models(&session.config.ablation.models).unwrap_or_default();
+    let mut wanted = chosen.clone();
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 1.5 * UNIT;
+        for &solver in Solver::ALL {
+            let on = chosen.contains(&solver);
+            let color = Some(palette(ui).solver(solver));
+            let help = "Train this model or not";
+            if pill(ui, solver.title(), on, color, help).clicked() {
+                wanted.retain(|other| *other != solver);
+                if !on {
+                    wanted.push(solver);
+                }
+            }
+        }
+    });
+    if wanted != chosen {
+        let words: Vec<_> = Solver::ALL
+            .iter()
+            .filter(|solver| wanted.contains(solver))
+            .map(|solver| solver.word())
+            .collect();
+        session.config.ablation.models = words.join(",");
+    }
+}
+
+fn data(ui: &mut Ui, session: &mut Session) {
+    section(ui, "Data");
+    let (name, detail) = match &session.loaded {
+        Some(loaded) => (
+            loaded.data.name.clone(),
+            format!("{} events", format::count(loaded.data.events() as u64)),
+        ),
+        None => ("nothing loaded".to_owned(), String::new()),
+    };
+    if list_row(ui, &name, &detail, false, "Choose other data on the Data page").clicked() {
+        session.ask(Command::Go(PageId::Data));
+    }
+}
+
+fn device(ui: &mut Ui, session: &mut Session) {
+    let mut chosen = session.kept.device.clone();
+    let shown = match chosen.as_str() {
+        "" | "auto" => format!("Best: {}", session.device_label()),
+        "cpu" | "gpu" => session.device_label(),
+        name => name.to_owned(),
+    };
+    let width = ui.available_width();
+    let limit = (width / 7.5) as usize;
+    let shown: String = if shown.chars().count() > limit {
+        shown.chars().take(limit.saturating_sub(1)).chain(['…']).collect()
+    } else {
+        shown
+    };
+    let devices = session.devices.clone();
+    combo(ui, "Device", &shown, |ui| {
+        ui.selectable_value(&mut chosen, String::new(), "Best there is");
+        for device in &devices {
+            let word = if device.is_cpu() { "cpu".to_owned() } else { device.label() };
+            ui.selectable_value(&mut chosen, word, device.label());
+        }
+    });
+    session.kept.device = chosen;
+}
+
+/// The preset combobox and its menu of files.
+pub fn preset_menu(ui: &mut Ui, session: &mut Session, running: bool) {
+    let name = if session.kept.preset.is_empty() { "none" } else { session.kept.preset.as_str() };
+    let short = std::path::Path::new(name)
+        .file_stem()
+        .map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
+    let changed = session
+        .preset
+        .as_ref()
+        .is_some_and(|preset| with_data_of(preset.clone(), &session.config) != session.config);
+    let shown = format!("Preset: {short}{}", if changed { " (changed)" } else { "" });
+    ui.add_enabled_ui(!running, |ui| {
+        combo(ui, "Preset", &shown, |ui| {
+            ui.set_min_width(320.0);
+            for preset in PRESETS {
+                let selected = preset.name == session.kept.preset;
+                if list_row(ui, preset.name, "", selected, preset.about).clicked() {
+                    session.ask(Command::ReadPreset(preset.name.to_owned()));
+                    ui.close();
+                }
+            }
+            ui.separator();
+            for (label, command, help) in [
+                ("Open preset…", Command::OpenPreset, "Read settings from a TOML file"),
+                ("Save preset…", Command::SavePreset, "Write these settings to a TOML file"),
+                ("Reset settings", Command::ResetSettings, "Every setting back to its default"),
+            ] {
+                let help = tooltip(ui.ctx(), &command, help);
+                if list_row(ui, label, "", false, &help).clicked() {
+                    session.ask(command);
+                    ui.close();
+                }
+            }
+        });
+    });
+}
+
+/// `config` on the data of `other`: where it comes from, and how it is read.
+pub fn with_data_of(mut config: Config, other: &Config) -> Config {
+    config.data.source.clone_from(&other.data.source);
+    config.data.columns.clone_from(&other.data.columns);
+    config.data.items_file.clone_from(&other.data.items_file);
+    config
+}
+
+/// Take the settings of a preset, but keep the data that is loaded.
+pub fn read_preset(name: &str, session: &mut Session) {
+    match Config::load(name) {
+        Ok(preset) => {
+            let filters = session.config.data.clone();
+            session.preset = Some(preset.clone());
+            session.config = with_data_of(preset, &session.config);
+            session.kept.preset = name.to_owned();
+            let data = &session.config.data;
+            if (data.min_user_events, data.min_item_events, data.k_core)
+                != (filters.min_user_events, filters.min_item_events, filters.k_core)
+            {
+                session.ask(Command::ApplyFilters);
+            }
+            session.toasts.done(format!("Settings of {name} taken over."));
+        }
+        Err(error) => session.toasts.error(error.to_string()),
+    }
+}

@@ -1,0 +1,148 @@
+//! The window, driven by the names of its controls.
+
+use std::time::{Duration, Instant};
+
+use eframe::egui::{self, Key, Modifiers, Role};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+
+use super::commands::{Command, PageId};
+use super::{App, Options};
+
+struct Window {
+    harness: Harness<'static, App>,
+    folder: tempfile::TempDir,
+}
+
+impl Window {
+    /// A window on the built-in data and an empty run store.
+    fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            runs: Some(folder.path().join("runs")),
+            data: Some("drift".to_owned()),
+            ..Options::default()
+        };
+        let harness = Harness::builder()
+            .with_size(egui::vec2(1440.0, 900.0))
+            .build_eframe(move |creation| App::new(creation, options));
+        let mut window = Self { harness, folder };
+        window.until("the data is loaded", |app| app.session.loaded.is_some());
+        window
+    }
+
+    /// Let frames go by until `ready`.
+    fn until(&mut self, what: &str, ready: impl Fn(&App) -> bool) {
+        let start = Instant::now();
+        while !ready(self.harness.state()) {
+            assert!(start.elapsed() < Duration::from_secs(60), "never came: {what}");
+            self.harness.step();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.harness.run_steps(3);
+    }
+
+    fn click(&mut self, role: Role, label: &str) {
+        self.harness.get_by_role_and_label(role, label).click();
+        self.harness.run_steps(3);
+    }
+
+    fn ask(&mut self, command: Command) {
+        self.harness.state_mut().session.ask(command);
+        self.harness.run_steps(2);
+    }
+
+    fn shows(&self, text: &str) -> bool {
+        self.harness.query_all_by_label_contains(text).next().is_some()
+    }
+}
+
+#[test]
+fn every_page_is_reached_by_its_name_and_by_its_number() {
+    let mut window = Window::open();
+    assert!(window.shows("35,632"), "the numbers of the built-in set");
+    for (page, key) in PageId::ALL.into_iter().zip([Key::Num1, Key::Num2, Key::Num3]) {
+        window.click(Role::Button, page.title());
+        assert_eq!(window.harness.state().session.kept.page, page);
+        window.ask(Command::Go(PageId::Data));
+        window.harness.key_press(key);
+        window.harness.run_steps(3);
+        assert_eq!(window.harness.state().session.kept.page, page);
+    }
+}
+
+#[test]
+fn the_palette_finds_and_runs_a_command() {
+    let mut window = Window::open();
+    window.harness.key_press_modifiers(Modifiers::COMMAND, Key::K);
+    window.harness.run_steps(3);
+    window.harness.get_by_label("Find a command").type_text("light theme");
+    window.harness.run_steps(3);
+    window.harness.key_press(Key::Enter);
+    window.harness.run_steps(4);
+    assert_eq!(window.harness.state().session.kept.theme, egui::ThemePreference::Light);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_where_and_keeps_what_was_loaded() {
+    let mut window = Window::open();
+    let path = window.folder.path().join("bad.csv");
+    std::fs::write(&path, "user,item,time\nu1,i1,5\nu1,i2,yesterday\nu2,i1,tomorrow\n").unwrap();
+    window.ask(Command::Load(path.to_string_lossy().into_owned()));
+    let start = Instant::now();
+    while !window.shows("line ") {
+        assert!(start.elapsed() < Duration::from_secs(30), "no message");
+        window.harness.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let loaded = window.harness.state().session.loaded.as_ref().unwrap();
+    assert_eq!(loaded.data.name, "drift");
+}
+
+#[test]
+fn a_licence_is_shown_before_a_download() {
+    let mut window = Window::open();
+    window.until("the catalogue is read", |_| true);
+    window.harness.run_steps(20);
+    window.click(Role::Button, "MovieLens 1M");
+    assert!(window.shows("Agree and download"));
+    window.click(Role::Button, "Cancel");
+    assert!(!window.shows("Agree and download"));
+}
+
+#[test]
+fn settings_are_changed_by_their_labels() {
+    let mut window = Window::open();
+    window.click(Role::Button, "Train");
+    window.click(Role::CheckBox, "Euler");
+    assert_eq!(window.harness.state().session.config.ablation.models, "gru,rk4");
+    window.harness.get_by_role_and_label(Role::Slider, "Hidden size").focus();
+    window.harness.run_steps(2);
+    let before = window.harness.state().session.config.model.hidden;
+    window.harness.key_press(Key::ArrowRight);
+    window.harness.run_steps(2);
+    assert!(window.harness.state().session.config.model.hidden > before);
+}
+
+#[test]
+fn a_training_is_started_shown_and_listed() {
+    let mut window = Window::open();
+    let session = &mut window.harness.state_mut().session;
+    session.kept.device = "cpu".to_owned();
+    session.config.model.hidden = 4;
+    session.config.training.epochs = 1;
+    session.config.ablation.models = "gru".to_owned();
+    session.config.ablation.seeds = 1;
+    window.click(Role::Button, "Train");
+    window.click(Role::Button, "Start ▶");
+    window.until("the training starts", |app| app.train.running().is_some());
+    window.until("the training ends", |app| app.train.running().is_none());
+    assert!(window.shows("Result"), "the table follows the training");
+    window.click(Role::Button, "Compare");
+    let start = Instant::now();
+    while !window.shows("1 finished of 1 runs") {
+        assert!(start.elapsed() < Duration::from_secs(30), "the run is not listed");
+        window.harness.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

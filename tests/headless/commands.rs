@@ -1,0 +1,160 @@
+//! Every command once, its JSON, and its exit codes.
+
+use crate::program::{TINY, json, run};
+
+fn exit_code(arguments: &[&str]) -> (Option<i32>, String) {
+    let runs = tempfile::tempdir().unwrap();
+    let output = run(runs.path(), arguments);
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn without_a_display_the_window_explains_itself() {
+    let (code, errors) = exit_code(&[]);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("display") && errors.contains("deepm3 ablation"), "{errors}");
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2_and_names_the_nearest() {
+    for (arguments, hint) in [
+        (&["train", "--set", "model.hiden=3"][..], "model.hidden"),
+        (&["train", "--set", "model.hidden=9999"], "1024"),
+        (&["train", "--model", "rk5"], "rk4"),
+        (&["ablation", "--models", "gru,nope"], "gru,euler,rk4"),
+        (&["ablation", "--preset", "nope"], "readme-ablation"),
+        (&["no-such-command"], "no-such-command"),
+        (&["data", "get", "movielens"], "movielens"),
+    ] {
+        let (code, errors) = exit_code(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {errors}");
+        assert!(errors.contains(hint), "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_failure_is_exit_code_1_and_says_what_to_do() {
+    let (code, errors) = exit_code(&["train", "--data", "/no/such/file.csv"]);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("/no/such/file.csv"), "{errors}");
+    let (code, errors) = exit_code(&["runs", "show", "latest"]);
+    assert_eq!(code, Some(1), "{errors}");
+    let (code, errors) = exit_code(&["train", "--device", "no such card"]);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("no such card"), "{errors}");
+}
+
+#[test]
+fn inspect_reports_the_contract() {
+    let runs = tempfile::tempdir().unwrap();
+    let stats = json(runs.path(), &["data", "inspect", "--data", "drift"]);
+    for key in ["users", "items", "events", "density", "span", "gaps", "history", "skipped_rows"] {
+        assert!(stats.get(key).is_some(), "{key} is missing: {stats}");
+    }
+    assert_eq!(stats["users"], 1500);
+    for key in ["median", "p10", "p99", "zero_share"] {
+        assert!(stats["gaps"][key].is_number(), "gaps.{key}");
+    }
+}
+
+#[test]
+fn devices_settings_and_sets_are_listed() {
+    let runs = tempfile::tempdir().unwrap();
+    let devices = json(runs.path(), &["devices"]);
+    assert_eq!(devices["devices"][0]["hardware"], "cpu");
+    let settings = json(runs.path(), &["settings"]);
+    assert!(settings["settings"].as_array().unwrap().len() > 20);
+    let sets = json(runs.path(), &["data", "list"]);
+    assert!(sets["sets"].as_array().unwrap().len() >= 8);
+}
+
+#[test]
+fn an_ablation_prints_the_contract_and_leaves_runs_to_work_with() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut arguments = vec!["ablation", "--models", "gru,rk4", "--seeds", "2", "--data", "drift"];
+    arguments.extend(TINY);
+    let table = json(runs.path(), &arguments);
+    assert_eq!(table["protocol"], "leave-one-out");
+    for key in ["name", "users", "items", "events", "fingerprint"] {
+        assert!(table["data"].get(key).is_some(), "data.{key}");
+    }
+    let rows = table["rows"].as_array().unwrap();
+    let row = |model: &str| rows.iter().find(|row| row["model"] == model).unwrap();
+    for model in ["gru", "rk4"] {
+        let row = row(model);
+        assert_eq!(row["seeds"], 2);
+        assert_eq!(row["hr10"]["per_seed"].as_array().unwrap().len(), 2);
+        assert_eq!(row["hr10"]["ci95"].as_array().unwrap().len(), 2);
+        let latency = &row["latency_ms"];
+        assert!(latency["batch64"].as_f64().unwrap() > 0.0, "{latency}");
+        assert!(latency["single"].as_f64().unwrap() > 0.0, "{latency}");
+        assert!(row["train_seconds"].as_f64().unwrap() > 0.0);
+        assert!(row["params"].as_u64().unwrap() > 1000);
+    }
+    for baseline in ["popularity", "markov"] {
+        assert_eq!(row(baseline)["baseline"], true);
+    }
+    let comparison = &table["comparisons"][0];
+    for key in ["a", "b", "delta", "ci95", "p"] {
+        assert!(comparison.get(key).is_some(), "comparisons.{key}");
+    }
+
+    let list = json(runs.path(), &["runs", "list"]);
+    let listed = list["runs"].as_array().unwrap();
+    assert_eq!(listed.len(), 4);
+    assert!(listed.iter().all(|run| run["state"] == "done"));
+    let group = listed[0]["group"].as_str().unwrap();
+    let compared = json(runs.path(), &["runs", "compare", group]);
+    assert_eq!(compared["table"]["rows"][0]["hr10"]["mean"], table["rows"][0]["hr10"]["mean"]);
+    let keys: Vec<_> =
+        compared["differences"].as_array().unwrap().iter().map(|row| &row["key"]).collect();
+    assert_eq!(keys, ["model.solver", "training.seed"]);
+
+    // The same model on the same data gives the same numbers again.
+    let run = listed[0]["run"].as_str().unwrap();
+    let again = json(runs.path(), &["evaluate", "--run", run]);
+    assert_eq!(again["as_trained"], true, "{again}");
+
+    for ending in ["csv", "md", "json", "svg", "png"] {
+        let file = runs.path().join(format!("table.{ending}"));
+        let output = crate::program::program(runs.path())
+            .args(["runs", "export", group, "--output"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(std::fs::metadata(&file).unwrap().len() > 100, "{ending}");
+    }
+
+    assert!(run_ok(runs.path(), &["runs", "delete", run]));
+    assert_eq!(json(runs.path(), &["runs", "list"])["runs"].as_array().unwrap().len(), 3);
+    assert!(run_ok(runs.path(), &["runs", "restore", run]));
+    assert_eq!(json(runs.path(), &["runs", "list"])["runs"].as_array().unwrap().len(), 4);
+}
+
+fn run_ok(runs: &std::path::Path, arguments: &[&str]) -> bool {
+    run(runs, arguments).status.success()
+}
+
+#[test]
+fn ones_own_file_is_trained_on() {
+    let runs = tempfile::tempdir().unwrap();
+    let file = runs.path().join("clicks.csv");
+    let mut text = String::from("visitor,sku,when\n");
+    for user in 0..40 {
+        for event in 0..8 {
+            let day = 1 + event * 3;
+            text.push_str(&format!("v{user},s{},2024-01-{day:02}\n", (user + event) % 12));
+        }
+    }
+    std::fs::write(&file, text).unwrap();
+    let mut arguments = vec!["train", "--model", "gru", "--data", file.to_str().unwrap()];
+    arguments.extend(["--columns", "user=visitor,item=sku,time=when"]);
+    arguments.extend(TINY);
+    let result = json(runs.path(), &arguments);
+    for key in ["run", "model", "hr10", "ndcg10", "epochs", "train_seconds", "device"] {
+        assert!(result.get(key).is_some(), "{key}");
+    }
+    assert_eq!(result["data"]["users"], 40);
+    assert_eq!(result["data"]["items"], 12);
+}
