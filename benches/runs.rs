@@ -42,6 +42,7 @@ fn summary(run: &str) -> RunSummary {
         epochs: 5,
         train_loss: 6.5,
         train_seconds: 12.0,
+        step_halving_error: 0.0,
         latency: Some(LatencyRecord {
             device: "CPU".to_owned(),
             batch64: latency,

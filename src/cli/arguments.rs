@@ -155,33 +155,33 @@ pub enum RunsCommand {
     },
     /// Everything known of a run
     Show {
-        #[arg(default_value = "latest")]
-        run: String,
+        #[arg(default_value = "latest", value_name = "RUN")]
+        which: String,
     },
     /// Compare runs: a table, and the settings that differ
     Compare {
         /// Ids, unique prefixes, or the group of an ablation
-        #[arg(required = true)]
-        runs: Vec<String>,
+        #[arg(required = true, value_name = "RUN")]
+        which: Vec<String>,
     },
     /// Write the ablation table of a group, or of some runs, to a file
     Export {
         /// Ids, unique prefixes, or the group of an ablation
-        #[arg(required = true)]
-        runs: Vec<String>,
+        #[arg(required = true, value_name = "RUN")]
+        which: Vec<String>,
         /// The ending says the format: .csv, .md, .svg, .png or .json
         #[arg(long, short)]
         output: PathBuf,
     },
     /// Move runs to the trash, from where `restore` brings them back
     Delete {
-        #[arg(required = true)]
-        runs: Vec<String>,
+        #[arg(required = true, value_name = "RUN")]
+        which: Vec<String>,
     },
     /// Bring deleted runs back
     Restore {
-        #[arg(required = true)]
-        runs: Vec<String>,
+        #[arg(required = true, value_name = "RUN")]
+        which: Vec<String>,
     },
 }
 

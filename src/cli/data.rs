@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::arguments::{Common, DataCommand, DataOptions, Usage};
 use super::output;
+use crate::data::drift::DriftOptions;
 use crate::data::{catalog, download, import::ImportOptions, load, stats};
 use crate::settings::Config;
 
@@ -37,7 +38,8 @@ fn list(common: &Common) -> Result<()> {
         return output::json(&json!({ "sets": sets }));
     }
     println!("{:<22} {:>10} {:>12}  {:<10}  clock", "name", "users", "events", "here");
-    println!("{:<22} {:>10} {:>12}  {:<10}  {}", "drift", 1500, "~27000", "built in", "exact");
+    let users = DriftOptions::default().users;
+    println!("{:<22} {users:>10} {:>12}  {:<10}  exact", "drift", "generated", "built in");
     for entry in entries {
         let state = if here(&entry) { "yes" } else { "no" };
         println!(

@@ -12,11 +12,11 @@ pub fn run(command: &RunsCommand, common: &Common) -> Result<()> {
     let store = RunStore::open(common.runs.as_deref())?;
     match command {
         RunsCommand::List { all } => list(&store, *all, common),
-        RunsCommand::Show { run } => show(&store, run, common),
-        RunsCommand::Compare { runs } => compare(&store, runs, common),
-        RunsCommand::Export { runs, output } => export(&store, runs, output),
-        RunsCommand::Delete { runs } => {
-            for spec in runs {
+        RunsCommand::Show { which } => show(&store, which, common),
+        RunsCommand::Compare { which } => compare(&store, which, common),
+        RunsCommand::Export { which, output } => export(&store, which, output),
+        RunsCommand::Delete { which } => {
+            for spec in which {
                 let entry = store.find(spec)?;
                 store.delete(&entry.id)?;
                 eprintln!(
@@ -26,8 +26,8 @@ pub fn run(command: &RunsCommand, common: &Common) -> Result<()> {
             }
             Ok(())
         }
-        RunsCommand::Restore { runs } => {
-            for id in runs {
+        RunsCommand::Restore { which } => {
+            for id in which {
                 store.restore(id)?;
             }
             Ok(())
@@ -128,8 +128,10 @@ fn select(store: &RunStore, specs: &[String]) -> Result<Vec<RunSummary>> {
     let all = store.list();
     let mut chosen: Vec<RunSummary> = Vec::new();
     for spec in specs {
+        // Listed newest first; a table reads in the order of the plan.
         let group: Vec<RunSummary> = all
             .iter()
+            .rev()
             .filter_map(|entry| entry.summary.clone())
             .filter(|summary| summary.group.as_deref() == Some(spec.as_str()))
             .collect();

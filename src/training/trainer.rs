@@ -453,11 +453,13 @@ impl<'a> Training<'a> {
             latency: None,
             baselines: prepared.baseline_records(),
         };
-        let metadata = HashMap::from([
-            ("deepm3.config".to_owned(), config.to_toml()),
-            ("deepm3.fingerprint".to_owned(), prepared.record.fingerprint.clone()),
-            ("deepm3.items".to_owned(), prepared.data.items().to_string()),
-        ]);
+        // One entry: several would be written in an order of their own each time.
+        let about = serde_json::json!({
+            "config": config.to_toml(),
+            "fingerprint": prepared.record.fingerprint,
+            "items": prepared.data.items(),
+        });
+        let metadata = HashMap::from([("deepm3".to_owned(), about.to_string())]);
         let named = weights.iter().map(|matrix| (matrix.name.clone(), matrix));
         dir.write_model(&checkpoint::encode(named, metadata)?)?;
         dir.write_ranks(&query_ranks(prepared, &ranks))?;

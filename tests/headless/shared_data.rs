@@ -29,6 +29,7 @@ fn the_gru_reaches_the_original_on_movietweetings() {
     assert_eq!(result["n"], 939);
     let hr10 = result["hr10"].as_f64().unwrap();
     assert!((0.155..=0.205).contains(&hr10), "{result}");
+    // Counted apart, over the whole histories of the training users: 112 hits of 939.
     let popularity = &result["baselines"][0]["hr10"]["mean"];
-    assert!((popularity.as_f64().unwrap() - 0.128).abs() < 0.005, "{popularity}");
+    assert!((popularity.as_f64().unwrap() - 112.0 / 939.0).abs() < 0.003, "{popularity}");
 }
