@@ -55,7 +55,7 @@ fn summary(run: &str) -> RunSummary {
 /// One run written through the store, and copies of it: a thousand synced writes would take longer
 /// than the benchmark.
 fn fill(store: &RunStore) -> Result<(), Box<dyn std::error::Error>> {
-    let mut run = store.create("rk4-s42")?;
+    let mut run = store.create("rk4-s42", &Config::default())?;
     run.write_config(&Config::default())?;
     run.write_model(&[0; 1024])?;
     run.write_summary(&summary(run.id()))?;

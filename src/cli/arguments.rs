@@ -119,7 +119,7 @@ pub struct TrainOptions {
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
     /// Go on with an interrupted run (id, unique prefix, or `latest`)
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "set", "model", "seed"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "set", "model", "seed", "epochs", "protocol"])]
     pub resume: Option<String>,
 }
 

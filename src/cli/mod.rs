@@ -10,15 +10,21 @@ mod output;
 mod runs;
 mod train;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 
+use crate::jobs::panic_message;
 use arguments::{Arguments, Command, Usage};
+
+/// What the standard library says when nobody reads stdout any more.
+const STDOUT_CLOSED: &str = "failed printing to stdout";
 
 /// Run the program; the exit code says how it went.
 pub fn main() -> ExitCode {
+    let started = std::time::Instant::now();
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
@@ -27,9 +33,19 @@ pub fn main() -> ExitCode {
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error")),
         )
         .init();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+    // A reader that went away (`deepm3 runs list | head`) is no failure of ours.
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panic.to_string().contains(STDOUT_CLOSED) {
+            usual(panic);
+        }
+    }));
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(&arguments, started)));
+    match outcome {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Err(panic) if panic_message(panic.as_ref()).contains(STDOUT_CLOSED) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+        Ok(Err(error)) => {
             eprintln!("error: {error:#}");
             let usage = error.is::<Usage>() || error.is::<crate::settings::SettingError>();
             ExitCode::from(if usage { 2 } else { 1 })
@@ -37,10 +53,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<()> {
+fn run(arguments: &Arguments, started: std::time::Instant) -> Result<()> {
     let common = &arguments.common;
     match &arguments.command {
-        None => window(common),
+        None => window(common, started),
         Some(Command::Devices) => devices::list(common),
         Some(Command::Data(command)) => data::run(command, common),
         Some(Command::Train(options)) => train::train(options, common),
@@ -52,7 +68,7 @@ fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Open the window, or explain what to do where there is no display.
-fn window(common: &arguments::Common) -> Result<()> {
+fn window(common: &arguments::Common, started: std::time::Instant) -> Result<()> {
     let has_display = cfg!(not(target_os = "linux"))
         || ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"]
             .iter()
@@ -68,6 +84,7 @@ fn window(common: &arguments::Common) -> Result<()> {
         runs: common.runs.clone(),
         data: None,
         device: common.device.clone(),
+        started: Some(started),
     })
     .map_err(|error| anyhow::anyhow!("the window could not be opened: {error}; {headless}"))
 }

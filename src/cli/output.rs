@@ -25,7 +25,13 @@ pub fn context<E: Send + 'static>(
 ) -> Result<Context<E>> {
     let control = Control::default();
     let stop = control.clone();
-    ctrlc::set_handler(move || stop.cancel())?;
+    ctrlc::set_handler(move || {
+        if stop.is_cancelled() {
+            std::process::exit(130);
+        }
+        eprintln!("stopping… (again to stop without saving)");
+        stop.cancel();
+    })?;
     let quiet = common.quiet;
     let last = Mutex::new((Instant::now(), String::new()));
     Ok(jobs::detached(control, move |progress, events| {
@@ -49,6 +55,13 @@ pub fn context<E: Send + 'static>(
 pub fn settings(common: &Common) -> Result<()> {
     let default = Config::default();
     let value = |key: &str| default.get(key).map(|value| value.to_string()).unwrap_or_default();
+    let typed = |key: &str| default.get(key).ok().map_or(json!(null), |value| value.to_json());
+    let limits = |kind: &Kind| match kind {
+        Kind::Integer { min, max, .. } => json!({ "min": min, "max": max }),
+        Kind::Number { min, max, .. } => json!({ "min": min, "max": max }),
+        Kind::Choice(words) => json!({ "choices": words }),
+        Kind::Switch | Kind::Text => json!(null),
+    };
     let range = |kind: &Kind| match kind {
         Kind::Integer { min, max, .. } => format!("{min}–{max}"),
         Kind::Number { min, max, .. } => format!("{min}–{max}"),
@@ -62,7 +75,7 @@ pub fn settings(common: &Common) -> Result<()> {
             .map(|setting| {
                 json!({
                     "key": setting.key, "label": setting.label, "unit": setting.unit,
-                    "range": range(&setting.kind), "default": value(setting.key),
+                    "range": limits(&setting.kind), "default": typed(setting.key),
                     "help": setting.help,
                 })
             })

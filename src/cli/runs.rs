@@ -1,12 +1,15 @@
 //! `deepm3 runs list | show | compare | export | delete | restore`.
 
-use anyhow::{Context as _, Result, bail};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::arguments::{Common, RunsCommand, Usage};
 use super::output;
 use crate::figures;
-use crate::runs::{self, AblationTable, RunEntry, RunState, RunStore, RunSummary, write_atomic};
+use crate::runs::{AblationTable, RunEntry, RunState, RunStore, RunSummary, write_atomic};
+use crate::settings::{Config, Value};
 
 pub fn run(command: &RunsCommand, common: &Common) -> Result<()> {
     let store = RunStore::open(common.runs.as_deref())?;
@@ -14,33 +17,19 @@ pub fn run(command: &RunsCommand, common: &Common) -> Result<()> {
         RunsCommand::List { all } => list(&store, *all, common),
         RunsCommand::Show { which } => show(&store, which, common),
         RunsCommand::Compare { which } => compare(&store, which, common),
-        RunsCommand::Export { which, output } => export(&store, which, output),
-        RunsCommand::Delete { which } => {
-            for spec in which {
-                let entry = store.find(spec)?;
-                store.delete(&entry.id)?;
-                eprintln!(
-                    "deleted {}; `deepm3 runs restore {}` brings it back",
-                    entry.id, entry.id
-                );
-            }
-            Ok(())
-        }
-        RunsCommand::Restore { which } => {
-            for id in which {
-                store.restore(id)?;
-            }
-            Ok(())
-        }
+        RunsCommand::Export { which, output } => export(&store, which, output, common),
+        RunsCommand::Delete { which } => delete(&store, which, common),
+        RunsCommand::Restore { which } => restore(&store, which, common),
     }
 }
 
-fn state(entry: &RunEntry) -> &str {
+/// The state in a word, and why a run is broken.
+fn state(entry: &RunEntry) -> (&'static str, Option<&str>) {
     match &entry.state {
-        RunState::Done => "done",
-        RunState::Running => "running",
-        RunState::Interrupted => "interrupted",
-        RunState::Broken(reason) => reason,
+        RunState::Done => ("done", None),
+        RunState::Running => ("running", None),
+        RunState::Interrupted => ("interrupted", None),
+        RunState::Broken(reason) => ("broken", Some(reason)),
     }
 }
 
@@ -52,8 +41,9 @@ fn list(store: &RunStore, all: bool, common: &Common) -> Result<()> {
             .iter()
             .map(|entry| {
                 let summary = entry.summary.as_ref();
+                let (state, reason) = state(entry);
                 json!({
-                    "run": entry.id, "state": state(entry), "created": entry.created,
+                    "run": entry.id, "state": state, "reason": reason, "created": entry.created,
                     "archived": entry.archived,
                     "group": entry.settings().map(|config| &config.ablation.group),
                     "model": entry.settings().map(|config| config.model.solver),
@@ -84,26 +74,32 @@ fn list(store: &RunStore, all: bool, common: &Common) -> Result<()> {
             ),
             None => ("", String::new(), String::new()),
         };
-        println!(
-            "{:<36} {:<12} {group:<18} {data:<16} {hr10:>8} {ndcg10:>8}",
-            entry.id,
-            state(entry)
-        );
+        let (state, reason) = state(entry);
+        let line =
+            format!("{:<36} {state:<12} {group:<18} {data:<16} {hr10:>8} {ndcg10:>8}", entry.id);
+        println!("{}", line.trim_end());
+        if let Some(reason) = reason {
+            println!("    {reason}");
+        }
     }
     Ok(())
 }
 
 fn show(store: &RunStore, spec: &str, common: &Common) -> Result<()> {
     let entry = store.find(spec)?;
+    let (state, reason) = state(&entry);
     if common.json {
         return match &entry.summary {
             Some(summary) => output::json(summary),
             None => output::json(&json!({
-                "run": entry.id, "state": state(&entry), "config": entry.config,
+                "run": entry.id, "state": state, "reason": reason, "config": entry.config,
             })),
         };
     }
-    println!("{} ({})\n{}", entry.id, state(&entry), entry.path.display());
+    println!("{} ({state})\n{}", entry.id, entry.path.display());
+    if let Some(reason) = reason {
+        println!("{reason}");
+    }
     if let Some(summary) = &entry.summary {
         println!(
             "\nHR@10 {:.4}, NDCG@10 {:.4}, MRR {:.4} over {} queries; best epoch {} of {}; {:.1} s on {}",
@@ -151,42 +147,17 @@ fn select(store: &RunStore, specs: &[String]) -> Result<Vec<RunSummary>> {
     Ok(chosen)
 }
 
-/// The table of the chosen runs, which must be of the same data and protocol.
-fn table(store: &RunStore, summaries: &[RunSummary]) -> Result<AblationTable> {
-    let first = summaries.first().context("no runs were chosen")?;
-    for summary in summaries {
-        if summary.data.fingerprint != first.data.fingerprint {
-            bail!(
-                "{} and {} saw different data ({} and {}); their metrics cannot be compared",
-                first.run,
-                summary.run,
-                first.data.name,
-                summary.data.name
-            );
-        }
-        if summary.config.evaluation.protocol != first.config.evaluation.protocol {
-            bail!("{} and {} were judged under different protocols", first.run, summary.run);
-        }
-    }
-    let runs: Vec<(RunSummary, Vec<u32>)> = summaries
-        .iter()
-        .map(|summary| {
-            let ranks = store.ranks(&summary.run)?;
-            Ok((summary.clone(), ranks.into_iter().map(|rank| rank.rank).collect()))
-        })
-        .collect::<Result<_, runs::RunError>>()?;
-    let protocol = first.config.evaluation.protocol.word();
-    Ok(AblationTable::build(protocol, &first.data, &first.device, &runs, &[]))
-}
-
 fn compare(store: &RunStore, specs: &[String], common: &Common) -> Result<()> {
     let summaries = select(store, specs)?;
-    let table = table(store, &summaries)?;
+    let table = AblationTable::of_stored(store, &summaries)?;
     let differences = differences(&summaries);
     if common.json {
         let rows: Vec<_> = differences
             .iter()
-            .map(|(key, values)| json!({ "key": key, "values": values }))
+            .map(|(key, values)| {
+                let values: Vec<_> = values.iter().map(Value::to_json).collect();
+                json!({ "key": key, "values": values })
+            })
             .collect();
         let runs: Vec<_> = summaries.iter().map(|summary| &summary.run).collect();
         return output::json(&json!({ "runs": runs, "table": table, "differences": rows }));
@@ -196,29 +167,28 @@ fn compare(store: &RunStore, specs: &[String], common: &Common) -> Result<()> {
         println!("\nSettings that differ:");
     }
     for (key, values) in differences {
+        let values: Vec<String> = values.iter().map(Value::to_string).collect();
         println!("  {key:<28} {}", values.join("  "));
     }
     Ok(())
 }
 
 /// Settings that are not the same in all runs, with the value in each.
-fn differences(summaries: &[RunSummary]) -> Vec<(&'static str, Vec<String>)> {
-    crate::settings::Config::settings()
+fn differences(summaries: &[RunSummary]) -> Vec<(&'static str, Vec<Value>)> {
+    Config::settings()
         .iter()
-        .map(|setting| {
-            let value = |summary: &RunSummary| {
-                summary.config.get(setting.key).map(|value| value.to_string()).unwrap_or_default()
-            };
-            (setting.key, summaries.iter().map(value).collect::<Vec<_>>())
+        .filter_map(|setting| {
+            let value = |summary: &RunSummary| summary.config.get(setting.key).ok();
+            Some((setting.key, summaries.iter().map(value).collect::<Option<Vec<_>>>()?))
         })
         .filter(|(_, values)| values.iter().any(|value| *value != values[0]))
         .collect()
 }
 
-fn export(store: &RunStore, specs: &[String], output: &std::path::Path) -> Result<()> {
+fn export(store: &RunStore, specs: &[String], file: &Path, common: &Common) -> Result<()> {
     let summaries = select(store, specs)?;
-    let table = table(store, &summaries)?;
-    let ending = output.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let table = AblationTable::of_stored(store, &summaries)?;
+    let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     let bytes = match ending {
         "csv" => table.to_csv().into_bytes(),
         "md" => table.to_markdown().into_bytes(),
@@ -234,8 +204,43 @@ fn export(store: &RunStore, specs: &[String], output: &std::path::Path) -> Resul
             .into());
         }
     };
-    write_atomic(output, &bytes)
-        .with_context(|| format!("{} could not be written", output.display()))?;
-    eprintln!("wrote {}", output.display());
+    write_atomic(file, &bytes)
+        .with_context(|| format!("{} could not be written", file.display()))?;
+    if common.json {
+        let runs: Vec<_> = summaries.iter().map(|summary| &summary.run).collect();
+        return output::json(&json!({ "exported": runs, "file": file }));
+    }
+    if !common.quiet {
+        eprintln!("wrote {}", file.display());
+    }
     Ok(())
+}
+
+fn delete(store: &RunStore, specs: &[String], common: &Common) -> Result<()> {
+    // All are found before any is deleted: a slip in one of them deletes nothing, and `latest`
+    // means what it meant when it was written.
+    let mut ids: Vec<String> = Vec::new();
+    for spec in specs {
+        let id = store.find(spec)?.id;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    for id in &ids {
+        store.delete(id)?;
+        if !common.quiet && !common.json {
+            eprintln!("deleted {id}; `deepm3 runs restore {id}` brings it back");
+        }
+    }
+    if common.json { output::json(&json!({ "deleted": ids })) } else { Ok(()) }
+}
+
+fn restore(store: &RunStore, ids: &[String], common: &Common) -> Result<()> {
+    for id in ids {
+        store.restore(id)?;
+        if !common.quiet && !common.json {
+            eprintln!("restored {id}");
+        }
+    }
+    if common.json { output::json(&json!({ "restored": ids })) } else { Ok(()) }
 }

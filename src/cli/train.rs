@@ -1,30 +1,32 @@
 //! `deepm3 train | ablation | evaluate`.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use super::arguments::{AblationOptions, Common, EvaluateOptions, TrainOptions, Usage};
 use super::output;
 use crate::dynamics::model::System1;
 use crate::dynamics::{device, parameters};
-use crate::evaluation::mean_over;
+use crate::evaluation::mean_metric;
 use crate::jobs::{Cancelled, Context};
-use crate::runs::{AblationTable, RunState, RunStore, RunSummary};
-use crate::settings::Config;
+use crate::runs::{AblationTable, LatencyRecord, RunState, RunStore, RunSummary};
+use crate::settings::{Config, Protocol, Solver};
 use crate::training::evaluate::{self as evaluation, per_query};
 use crate::training::{Plan, Prepared, RunKey, TrainError, TrainEvent, ablation, checkpoint};
 
-/// The preset used where none is named: the built-in set.
-const DEFAULT_PRESET: &str = "drift";
-/// For data of one's own, where the built-in set's sizes make no sense.
-const OWN_DATA_PRESET: &str = "leave-one-out";
-
+/// The config of the options, on top of the preset that fits where none is named: the built-in
+/// set's own, DeepM3's for its protocol, the field's for anybody else's data.
 fn config_of(options: &super::arguments::ConfigOptions) -> Result<Config> {
     let own = options.data.data.as_deref().is_some_and(|data| data != "drift");
-    options.config(if own { OWN_DATA_PRESET } else { DEFAULT_PRESET })
+    let readme = options.protocol.as_deref() == Some(Protocol::Readme.word());
+    options.config(match (readme, own) {
+        (true, _) => "readme-ablation",
+        (false, true) => "leave-one-out",
+        (false, false) => "drift",
+    })
 }
 
 pub fn train(options: &TrainOptions, common: &Common) -> Result<()> {
@@ -37,7 +39,7 @@ pub fn train(options: &TrainOptions, common: &Common) -> Result<()> {
     }
     config.ablation.models = config.model.solver.word().to_owned();
     config.ablation.seeds = 1;
-    let (_, summaries) = run_plan(&config, common)?;
+    let (_, summaries, _) = run_plan(&config, common)?;
     let summary = summaries.first().context("the training left no summary")?;
     print_training(summary, common)
 }
@@ -50,21 +52,31 @@ pub fn ablation(options: &AblationOptions, common: &Common) -> Result<()> {
     if let Some(seeds) = options.seeds {
         config.set_text(&format!("ablation.seeds={seeds}"))?;
     }
-    let (table, _) = run_plan(&config, common)?;
+    let (table, summaries, failed) = run_plan(&config, common)?;
     if common.json {
-        return output::json(&table);
+        let mut object = serde_json::to_value(&table)?;
+        object["failed"] = json!(failed);
+        output::json(&object)?;
+    } else {
+        println!("{}", table.to_text());
     }
-    println!("{}", table.to_text());
+    if !failed.is_empty() {
+        let all = summaries.len() + failed.len();
+        bail!("{} of {all} trainings failed and are not in the table", failed.len());
+    }
     Ok(())
 }
 
-/// Load, train, and return the table with the runs' summaries in the order of the plan.
-fn run_plan(config: &Config, common: &Common) -> Result<(AblationTable, Vec<RunSummary>)> {
+/// Load, train, and return the table, the runs' summaries in the order of the plan, and what failed.
+fn run_plan(
+    config: &Config,
+    common: &Common,
+) -> Result<(AblationTable, Vec<RunSummary>, Vec<Failure>)> {
     let plan = Plan::from_config(config, common.device.clone())
         .map_err(|error| Usage(error.to_string()))?;
     let store = RunStore::open(common.runs.as_deref())?;
-    let finished = Arc::new(Mutex::new(std::collections::BTreeMap::new()));
-    let context = events(common, plan.keys(), finished.clone())?;
+    let ended = Ended::default();
+    let context = events(common, plan.keys(), ended.clone())?;
     let prepared = Prepared::load(config, &context)?;
     if !common.quiet {
         let record = &prepared.record;
@@ -78,9 +90,8 @@ fn run_plan(config: &Config, common: &Common) -> Result<(AblationTable, Vec<RunS
         );
     }
     let table = ablation::run(&plan, &prepared, &store, &context).map_err(stopped)?;
-    let summaries =
-        finished.lock().map(|summaries| summaries.values().cloned().collect()).unwrap_or_default();
-    Ok((table, summaries))
+    let ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok((table, ended.finished.values().cloned().collect(), ended.failed.clone()))
 }
 
 /// What to say when a training was stopped.
@@ -93,10 +104,25 @@ fn stopped(error: TrainError) -> anyhow::Error {
     }
 }
 
-type Finished = Arc<Mutex<std::collections::BTreeMap<usize, RunSummary>>>;
+/// A training without a result.
+#[derive(Debug, Clone, serde::Serialize)]
+struct Failure {
+    model: Solver,
+    seed: u64,
+    message: String,
+}
+
+/// How the runs of a plan ended.
+#[derive(Default)]
+struct Endings {
+    finished: BTreeMap<usize, RunSummary>,
+    failed: Vec<Failure>,
+}
+
+type Ended = Arc<Mutex<Endings>>;
 
 /// A context that prints a line an epoch and collects the summaries.
-fn events(common: &Common, keys: Vec<RunKey>, finished: Finished) -> Result<Context<TrainEvent>> {
+fn events(common: &Common, keys: Vec<RunKey>, ended: Ended) -> Result<Context<TrainEvent>> {
     let quiet = common.quiet;
     let last_rate = Mutex::new(std::collections::HashMap::new());
     output::context(common, move |event: TrainEvent| {
@@ -123,26 +149,36 @@ fn events(common: &Common, keys: Vec<RunKey>, finished: Finished) -> Result<Cont
                 eprintln!("{} goes on from step {step} ({id})", name(run));
             }
             TrainEvent::Finished { run, summary } => {
-                if let Ok(mut finished) = finished.lock() {
-                    finished.insert(run, *summary);
+                let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+                ended.finished.insert(run, *summary);
+            }
+            TrainEvent::Failed { run, message } => {
+                eprintln!("{} failed: {message}", name(run));
+                if let Some(key) = keys.get(run) {
+                    let (model, seed) = (key.solver, key.seed);
+                    let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+                    ended.failed.push(Failure { model, seed, message });
                 }
             }
-            TrainEvent::Failed { run, message } => eprintln!("{} failed: {message}", name(run)),
             TrainEvent::Message(text) if !quiet => eprintln!("{text}"),
             _ => {}
         }
     })
 }
 
+/// Medians and p95 in milliseconds, as in the ablation table.
+fn latency_json(latency: LatencyRecord) -> serde_json::Value {
+    json!({
+        "batch64": latency.batch64.median_ms, "batch64_p95": latency.batch64.p95_ms,
+        "batch64_n": latency.batch64.n, "single": latency.single.median_ms,
+        "single_p95": latency.single.p95_ms, "single_n": latency.single.n,
+        "device": latency.device,
+    })
+}
+
 fn print_training(summary: &RunSummary, common: &Common) -> Result<()> {
     if common.json {
-        let latency = summary.latency.as_ref().map(|latency| {
-            json!({
-                "batch64": latency.batch64.median_ms, "batch64_p95": latency.batch64.p95_ms,
-                "single": latency.single.median_ms, "single_p95": latency.single.p95_ms,
-                "device": latency.device,
-            })
-        });
+        let latency = summary.latency.clone().map(latency_json);
         return output::json(&json!({
             "run": summary.run, "model": summary.model, "seed": summary.seed,
             "hr10": summary.hr10.mean, "hr10_ci95": summary.hr10.ci95,
@@ -207,9 +243,10 @@ fn resume(spec: &str, options: &TrainOptions, common: &Common) -> Result<()> {
     let mut config = dir.read_config()?;
     options.config.data.apply(&mut config)?;
     let key = RunKey { index: 0, solver: config.model.solver, seed: config.training.seed as u64 };
-    let context = events(common, vec![key], Finished::default())?;
+    let context = events(common, vec![key], Ended::default())?;
     let prepared = Prepared::load(&config, &context)?;
-    let trained = ablation::resume(dir, &prepared, &common.device, &context).map_err(stopped)?;
+    let trained =
+        ablation::resume(dir, &config, &prepared, &common.device, &context).map_err(stopped)?;
     print_training(&trained.summary, common)
 }
 
@@ -256,12 +293,12 @@ pub fn evaluate(options: &EvaluateOptions, common: &Common) -> Result<()> {
         (&device, &label),
     );
     let metrics = per_query(&ranks);
-    let (hr10, ndcg10) = (mean_over(&[metrics.hit]), mean_over(&[metrics.ndcg]));
+    let (hr10, ndcg10) = (mean_metric(&[metrics.hit]), mean_metric(&[metrics.ndcg]));
     if common.json {
         return output::json(&json!({
             "run": summary.run, "model": summary.model, "protocol": prepared.split.protocol,
             "n": ranks.len(), "hr10": hr10.mean, "hr10_ci95": hr10.ci95, "ndcg10": ndcg10.mean,
-            "ndcg10_ci95": ndcg10.ci95, "device": label, "latency": latency,
+            "ndcg10_ci95": ndcg10.ci95, "device": label, "latency_ms": latency.map(latency_json),
             "as_trained": summary.hr10.mean == hr10.mean && summary.ndcg10.mean == ndcg10.mean,
         }));
     }

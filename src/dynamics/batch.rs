@@ -67,13 +67,20 @@ impl Batch {
 
     /// The steps of every gap: for each position the substep lengths of all rows, `[S, B]` flat,
     /// and how many of those S rows each position has. Rows with fewer substeps end in zeros.
-    pub fn steps(&self, model: &ModelSettings, positions: usize) -> (Vec<f32>, Vec<usize>) {
+    /// Every substep is cut into `refine` equal ones; 1 leaves them as they are.
+    pub fn steps(
+        &self,
+        model: &ModelSettings,
+        positions: usize,
+        refine: usize,
+    ) -> (Vec<f32>, Vec<usize>) {
         let (mut lengths, mut counts) = (Vec::new(), Vec::with_capacity(positions));
         for position in 0..positions {
             let gaps = &self.dt[position * self.rows..(position + 1) * self.rows];
             let plan: Vec<(usize, f32)> = gaps
                 .iter()
                 .map(|&dt| super::solver::substeps(dt, model.max_step as f32, model.max_substeps))
+                .map(|(count, h)| (count * refine, h / refine as f32))
                 .collect();
             let most = plan.iter().map(|(count, _)| *count).max().unwrap_or(0);
             for substep in 0..most {
@@ -108,7 +115,9 @@ mod tests {
         let mut batch = Batch::empty(2, 1);
         batch.dt = vec![1.0, 0.2];
         let model = ModelSettings { max_step: 0.5, max_substeps: 4, ..Default::default() };
-        assert_eq!(batch.steps(&model, 1), (vec![0.5, 0.2, 0.5, 0.0], vec![2]));
+        assert_eq!(batch.steps(&model, 1, 1), (vec![0.5, 0.2, 0.5, 0.0], vec![2]));
+        let halved = vec![0.25, 0.1, 0.25, 0.1, 0.25, 0.0, 0.25, 0.0];
+        assert_eq!(batch.steps(&model, 1, 2), (halved, vec![4]));
     }
 
     #[test]

@@ -10,7 +10,11 @@
 //! more; with two it can fall to 89 %, where queries and seeds matter alike.
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
+
+use super::precision::{Part, Precision};
+
+/// The 97.5 % quantile of the standard normal.
+const Z: f64 = 1.959_963_984_540_054;
 
 /// A mean with what is known of its precision.
 ///
@@ -47,13 +51,14 @@ pub struct Comparison {
 }
 
 impl Estimate {
-    /// Half the width of the interval, for `mean ± half`.
+    /// Half the width of the interval; near 0 and 1 that of a metric is not even to both sides.
     pub fn half_width(&self) -> Option<f64> {
         self.ci95.map(|[low, high]| (high - low) / 2.0)
     }
 
-    /// The mean of several seeds' estimates over the same queries, where the values themselves
-    /// are gone. Conservative: what the seeds share and what they do not is counted in both parts.
+    /// The mean of several seeds' estimates of a metric in 0..1 over the same queries, where the
+    /// values themselves are gone. Conservative: what the seeds share and what they do not is
+    /// counted in both parts.
     pub fn pooled(seeds: &[Self]) -> Self {
         let count = seeds.len() as f64;
         let Some(first) = seeds.first() else {
@@ -67,7 +72,22 @@ impl Estimate {
             let seed = Part::of_mean(spread, seeds.len());
             Precision::of(query.variance + seed.variance, &[query, seed])
         });
-        Self::new(mean, precision, first.n)
+        Self::new(mean, precision, first.n).in_unit()
+    }
+
+    /// The same for values that lie in 0..1, where Student's t does not know the bounds.
+    ///
+    /// Values that are all 0 or all 1 vary nowhere in the sample and still say nothing final about
+    /// other queries: Wilson's interval does. Seeds share their queries, so `n` counts those once.
+    fn in_unit(self) -> Self {
+        let Some([low, high]) = self.ci95 else {
+            return self;
+        };
+        if self.mean > 0.0 && self.mean < 1.0 {
+            return Self { ci95: Some([low.max(0.0), high.min(1.0)]), ..self };
+        }
+        let [low, high] = wilson((self.mean * self.n as f64) as u64, self.n as u64);
+        Self { se: Some((high - low) / (2.0 * Z)), ci95: Some([low, high]), ..self }
     }
 
     fn new(mean: f64, precision: Option<Precision>, n: usize) -> Self {
@@ -121,6 +141,12 @@ pub fn mean_over(values: &[Vec<f64>]) -> Estimate {
     Estimate::new(mean, precision, queries)
 }
 
+/// [`mean_over`] for a metric in 0..1, such as a hit rate: the interval stays within those bounds
+/// and has a width where every value is 0 or every value is 1.
+pub fn mean_metric(values: &[Vec<f64>]) -> Estimate {
+    mean_over(values).in_unit()
+}
+
 /// The mean of `a − b` over `[seed][query]`, paired over both, with a two-sided test.
 ///
 /// A side with one seed, such as a baseline without randomness, is paired with every seed of the
@@ -149,8 +175,6 @@ pub fn compare(a: &[Vec<f64>], b: &[Vec<f64>]) -> Comparison {
 
 /// Wilson's 95 % interval of a share, `successes` of `n` (Wilson 1927); all of 0..1 where `n` is 0.
 pub fn wilson(successes: u64, n: u64) -> [f64; 2] {
-    // The 97.5 % quantile of the standard normal.
-    const Z: f64 = 1.959_963_984_540_054;
     if n == 0 {
         return [0.0, 1.0];
     }
@@ -158,92 +182,10 @@ pub fn wilson(successes: u64, n: u64) -> [f64; 2] {
     let centre = share + Z * Z / (2.0 * n);
     let half = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + Z * Z / n;
-    [((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0)]
-}
-
-/// One contribution to the variance of a mean.
-#[derive(Debug, Clone, Copy)]
-struct Part {
-    variance: f64,
-    df: f64,
-}
-
-impl Part {
-    /// The variance of a mean of `count` values from their summed squared deviations; 0 where
-    /// there is only one.
-    fn of_mean(squares: f64, count: usize) -> Self {
-        let df = count as f64 - 1.0;
-        let variance = if count > 1 { squares / df / count as f64 } else { 0.0 };
-        Self { variance, df }
-    }
-}
-
-/// Standard error and degrees of freedom.
-#[derive(Debug, Clone, Copy)]
-struct Precision {
-    se: f64,
-    df: f64,
-}
-
-impl Precision {
-    /// `variance` with Satterthwaite's degrees of freedom over `parts`.
-    fn of(variance: f64, parts: &[Part]) -> Self {
-        let weight: f64 = parts
-            .iter()
-            .filter(|part| part.df > 0.0)
-            .map(|part| part.variance.powi(2) / part.df)
-            .sum();
-        let most: f64 = parts.iter().map(|part| part.df).sum();
-        let df = if weight > 0.0 { (variance.powi(2) / weight).min(most) } else { most };
-        Self { se: variance.sqrt(), df: df.max(1.0) }
-    }
-
-    /// Two-way clustered precision of the mean of a balanced table with at least two queries.
-    fn clustered(values: &[Vec<f64>], mean: f64) -> Self {
-        let (seeds, queries) = (values.len(), values[0].len());
-        let of_seed: Vec<f64> =
-            values.iter().map(|seed| seed.iter().sum::<f64>() / queries as f64).collect();
-        let of_query: Vec<f64> = (0..queries)
-            .map(|query| values.iter().map(|seed| seed[query]).sum::<f64>() / seeds as f64)
-            .collect();
-        let spread =
-            |means: &[f64]| -> f64 { means.iter().map(|value| (value - mean).powi(2)).sum() };
-        let query = Part::of_mean(spread(&of_query), queries);
-        if seeds == 1 {
-            return Self::of(query.variance, &[query]);
-        }
-        let seed = Part::of_mean(spread(&of_seed), seeds);
-        let squares: f64 = values
-            .iter()
-            .zip(&of_seed)
-            .flat_map(|(row, of_seed)| row.iter().zip(&of_query).map(move |(v, q)| (v, q, of_seed)))
-            .map(|(value, of_query, of_seed)| (value - of_query - of_seed + mean).powi(2))
-            .sum();
-        let residual = squares / (query.df * seed.df) / (seeds * queries) as f64;
-        let variance =
-            (query.variance + seed.variance - residual).max(query.variance).max(seed.variance);
-        Self::of(variance, &[query, seed])
-    }
-
-    fn interval(self, mean: f64) -> Option<[f64; 2]> {
-        let t = StudentsT::new(0.0, 1.0, self.df).ok()?.inverse_cdf(0.975);
-        let half = t * self.se;
-        (mean.is_finite() && half.is_finite()).then_some([mean - half, mean + half])
-    }
-
-    /// Two-sided p-value of a mean over `n` queries being 0.
-    fn test(self, mean: f64, n: usize) -> Option<f64> {
-        if mean == 0.0 && self.se == 0.0 {
-            return Some(1.0);
-        }
-        // Every difference is the same, up to rounding, and t is not defined: the sign test is.
-        if self.se <= 1e-12 * mean.abs() {
-            return Some((2.0 * 0.5_f64.powf(n as f64)).min(1.0));
-        }
-        let t = StudentsT::new(0.0, 1.0, self.df).ok()?;
-        let p = 2.0 * t.cdf(-(mean / self.se).abs());
-        p.is_finite().then(|| p.min(1.0))
-    }
+    // Exactly 0 and 1 where they are so on paper, for the share must not lie outside.
+    let low = if share == 0.0 { 0.0 } else { (centre - half) / scale };
+    let high = if share == 1.0 { 1.0 } else { (centre + half) / scale };
+    [low.max(0.0), high.min(1.0)]
 }
 
 #[cfg(test)]
@@ -349,6 +291,33 @@ mod tests {
         let [low, high] = wilson(0, 10);
         assert!(low == 0.0 && (high - 0.277_532_8).abs() < 1e-6);
         assert_eq!(wilson(0, 0), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_metric_without_a_hit_still_has_an_interval() {
+        // Wilson for 0 of 10, however many seeds answered the same ten queries.
+        let none = mean_metric(&[vec![0.0; 10], vec![0.0; 10]]);
+        let [low, high] = none.ci95.unwrap();
+        assert!(low == 0.0 && (high - 0.277_532_8).abs() < 1e-6, "{none:?}");
+        assert!(none.se.unwrap() > 0.0);
+        let all = mean_metric(&[vec![1.0; 10]]);
+        let [low, high] = all.ci95.unwrap();
+        assert!((low - 0.722_467_2).abs() < 1e-6 && high == 1.0, "{all:?}");
+        assert_eq!(mean_metric(&[vec![0.0]]).ci95, None);
+    }
+
+    #[test]
+    fn an_interval_of_a_metric_stays_within_its_bounds() {
+        let mut hits = vec![0.0; 40];
+        hits[7] = 1.0;
+        let free = mean_over(std::slice::from_ref(&hits)).ci95.unwrap();
+        let bounded = mean_metric(std::slice::from_ref(&hits));
+        assert!(free[0] < 0.0);
+        assert_eq!(bounded.ci95, Some([0.0, free[1]]));
+        let pooled = Estimate::pooled(&[bounded, bounded]);
+        assert_eq!(pooled.ci95.unwrap()[0], 0.0);
+        // A difference may be negative.
+        assert!(compare(&[vec![0.0; 40]], &[hits]).ci95.unwrap()[0] < 0.0);
     }
 
     fn normal(rng: &mut ChaCha8Rng) -> f64 {

@@ -1,13 +1,17 @@
 //! How good a model is, and how sure that is: pure functions over numbers.
 //!
 //! [`rank`] places one target among all scores; [`hit`], [`ndcg`] and [`reciprocal_rank`] turn a
-//! rank into a metric; [`mean_over`] and [`compare`] turn metrics over seeds and queries into a
-//! mean or a difference with its 95 % interval; [`Latency`] sums up timings.
+//! rank into a metric; [`mean_metric`] and [`compare`] turn metrics over seeds and queries into a
+//! mean or a difference with its 95 % interval; [`holm`] corrects p-values for how many there are;
+//! [`Latency`] sums up timings.
 
 mod intervals;
 mod latency;
+mod multiple;
+mod precision;
 mod ranking;
 
-pub use intervals::{Comparison, Estimate, compare, mean_over, wilson};
+pub use intervals::{Comparison, Estimate, compare, mean_metric, mean_over, wilson};
 pub use latency::Latency;
+pub use multiple::holm;
 pub use ranking::{RankingSummary, hit, ndcg, rank, reciprocal_rank};

@@ -15,7 +15,7 @@ pub fn ablation_chart(table: &AblationTable, theme: Theme) -> Chart {
             let title = model_title(&row.model);
             let band = row.ndcg10.ci95.map(|[low, high]| vec![(low, high)]);
             Some(Series {
-                color: model_color(&row.model),
+                color: model_color(row.solver.map_or(row.model.as_str(), |solver| solver.word())),
                 points: vec![[latency.batch64, row.ndcg10.mean]],
                 band,
                 kind: Kind::Dots { labels: vec![title.clone()] },
@@ -61,6 +61,15 @@ mod tests {
         assert_eq!(chart.series[0].kind, Kind::Line);
         assert_eq!(chart.series[2].points[0][0], 2.7);
         assert!(!chart.to_svg().contains("NaN"));
+    }
+
+    #[test]
+    fn a_model_with_its_settings_keeps_its_colour() {
+        let mut table = sample_table(&[]);
+        table.rows[1].model = "rk4 (model.hidden=64)".to_owned();
+        let chart = ablation_chart(&table, Theme::Light);
+        assert_eq!(chart.series[2].name, "RK4 (model.hidden=64)");
+        assert_eq!(chart.series[2].color, model_color("rk4"));
     }
 
     #[test]

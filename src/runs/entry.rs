@@ -87,7 +87,7 @@ impl RunEntry {
 }
 
 /// The time that starts an id.
-fn created_of(id: &str) -> Option<Timestamp> {
+pub(super) fn created_of(id: &str) -> Option<Timestamp> {
     let time = DateTime::strptime(ID_TIME, id.get(..15)?).ok()?;
     Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }

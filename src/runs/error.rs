@@ -32,6 +32,8 @@ pub enum RunError {
     NoRuns { dir: PathBuf },
     #[error("run {0} is not in the trash; it was never deleted, or the trash was emptied since")]
     NotInTrash(String),
+    #[error("{a} and {b} {why}; their metrics cannot be compared")]
+    Incomparable { a: String, b: String, why: String },
     #[error("run {0} exists already; delete or rename its folder before restoring")]
     Exists(String),
 }

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::entry::created_of;
 use super::files::{read_limited, remove_temporaries, write_atomic};
 use super::{MetricRecord, QueryRank, RunError, RunSummary};
 use crate::settings::Config;
@@ -61,12 +62,21 @@ impl RunDir {
             }
         }
         remove_temporaries(&path).map_err(RunError::io(&path))?;
+        let checkpoint = path.join(CHECKPOINT);
+        if checkpoint.is_dir() {
+            remove_temporaries(&checkpoint).map_err(RunError::io(&checkpoint))?;
+        }
         Ok(Self { id, path, metrics: None, _lock: lock })
     }
 
     /// Its id, the name of the folder.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// When the run was created, as its id says.
+    pub fn created(&self) -> jiff::Timestamp {
+        created_of(&self.id).unwrap_or_else(jiff::Timestamp::now)
     }
 
     pub fn path(&self) -> &Path {
@@ -78,7 +88,7 @@ impl RunDir {
     /// # Errors
     /// [`RunError::Io`].
     pub fn write_config(&self, config: &Config) -> Result<(), RunError> {
-        self.write(CONFIG, config.to_toml().as_bytes())
+        write_config(&self.path, config)
     }
 
     /// Read `config.toml`, to resume.
@@ -220,6 +230,12 @@ impl RunDir {
 
 /// Open for appending after the last whole line within the first `len` bytes. A file shorter than
 /// `len` is not extended: that would fill it with zeros.
+/// `config.toml` in `folder`.
+pub(super) fn write_config(folder: &Path, config: &Config) -> Result<(), RunError> {
+    let path = folder.join(CONFIG);
+    write_atomic(&path, config.to_toml().as_bytes()).map_err(RunError::io(&path))
+}
+
 fn open_metrics(path: &Path, len: u64) -> std::io::Result<BufWriter<File>> {
     let mut file =
         OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;

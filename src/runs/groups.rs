@@ -1,9 +1,10 @@
 //! Runs that differ only in their seed, taken together.
 
 use super::store::read_ranks;
+use super::stored::same_queries;
 use super::{DataRecord, LatencyRecord, RunEntry, RunSummary};
-use crate::evaluation::{Estimate, hit, mean_over, ndcg};
-use crate::settings::Config;
+use crate::evaluation::{Estimate, hit, mean_metric, ndcg};
+use crate::settings::{AblationSettings, Config, DataSettings};
 
 /// Finished runs of one ablation, model, config and data, over seeds.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,8 +34,8 @@ pub struct Group {
     pub latency: Option<LatencyRecord>,
 }
 
-/// Put finished runs together that share ablation, model, data and every setting but the seed, in
-/// the order in which they come (newest first, as listed).
+/// Put finished runs together that share ablation, model, data and every setting that matters but
+/// the seed, in the order in which they come (newest first, as listed).
 ///
 /// Reads `ranks.csv` of each run, for intervals over queries and seeds; where that cannot be done
 /// the interval comes from the summaries, and is wider.
@@ -44,8 +45,7 @@ pub fn groups(entries: &[RunEntry]) -> Vec<Group> {
         let Some(summary) = &entry.summary else {
             continue;
         };
-        let mut config = summary.config.clone();
-        config.training.seed = 0;
+        let config = essence(&summary.config);
         let home = gathered.iter_mut().find(|(other, members)| {
             let first = members[0].1;
             first.group == summary.group
@@ -71,13 +71,33 @@ pub fn groups(entries: &[RunEntry]) -> Vec<Group> {
         .collect()
 }
 
+/// The settings that make a run what it is, but for its seed. What does not change what is learned
+/// or how it is judged is at its default: where files lie, how the work is cut up, and the plan
+/// that the run was part of. The data is known by its fingerprint.
+pub(super) fn essence(config: &Config) -> Config {
+    let defaults = Config::default();
+    let mut config = config.clone();
+    config.ablation = AblationSettings::default();
+    config.data = DataSettings {
+        source: defaults.data.source,
+        columns: defaults.data.columns,
+        items_file: defaults.data.items_file,
+        ..config.data
+    };
+    config.training.seed = defaults.training.seed;
+    config.training.checkpoint_seconds = defaults.training.checkpoint_seconds;
+    config.training.parallel = defaults.training.parallel;
+    config.evaluation.batch_size = defaults.evaluation.batch_size;
+    config
+}
+
 /// `members` has at least one run.
 fn group_of(members: &[(&RunEntry, &RunSummary)]) -> Group {
     let summaries: Vec<&RunSummary> = members.iter().map(|(_, summary)| *summary).collect();
     let first = summaries[0];
     let ranks = ranks_of(members);
     let estimate = |metric: fn(u32, u32) -> f64, of: fn(&RunSummary) -> Estimate| match &ranks {
-        Some(ranks) => mean_over(&values(ranks, |rank| metric(rank, 10))),
+        Some(ranks) => mean_metric(&values(ranks, |rank| metric(rank, 10))),
         None => Estimate::pooled(&summaries.iter().map(|s| of(s)).collect::<Vec<_>>()),
     };
     let mean = |of: fn(&RunSummary) -> f64| {
@@ -107,11 +127,7 @@ fn ranks_of(members: &[(&RunEntry, &RunSummary)]) -> Option<Vec<Vec<u32>>> {
         .map(|(entry, _)| read_ranks(&entry.path).ok())
         .collect::<Option<Vec<_>>>()?;
     let first = files.first().filter(|first| !first.is_empty())?;
-    let same = files.iter().all(|file| {
-        let pairs = file.iter().zip(first);
-        file.len() == first.len()
-            && pairs.into_iter().all(|(a, b)| a.user == b.user && a.item == b.item)
-    });
+    let same = files.iter().all(|file| same_queries(file, first));
     same.then(|| files.iter().map(|file| file.iter().map(|query| query.rank).collect()).collect())
 }
 
@@ -135,13 +151,18 @@ mod tests {
     use crate::runs::{QueryRank, RunStore};
 
     fn add(store: &RunStore, model: &str, seed: u64, ranks: &[u32]) {
-        let mut run = store.create(&format!("{model}-s{seed}")).unwrap();
+        let mut run = store.create(&format!("{model}-s{seed}"), &Config::default()).unwrap();
         let mut summary = sample(run.id(), model, seed);
         summary.created = jiff::Timestamp::now();
         let queries: Vec<QueryRank> = ranks
             .iter()
             .enumerate()
-            .map(|(user, &rank)| QueryRank { user: user.to_string(), item: "7".to_owned(), rank })
+            .map(|(user, &rank)| QueryRank {
+                user: user.to_string(),
+                item: "7".to_owned(),
+                rank,
+                ..Default::default()
+            })
             .collect();
         run.write_ranks(&queries).unwrap();
         run.write_summary(&summary).unwrap();
@@ -161,6 +182,21 @@ mod tests {
         assert_eq!(found[0].hr10.mean, 0.5);
         assert_eq!(found[0].hr10.n, 4);
         assert_eq!(found[1].hr10.mean, 0.75);
+    }
+
+    #[test]
+    fn where_the_file_lay_does_not_matter_and_the_hidden_size_does() {
+        let config = |text: &str| {
+            let mut config = Config::default();
+            config.set_text(text).unwrap();
+            essence(&config)
+        };
+        for same in ["data.source=/a.csv", "training.seed=7", "ablation.group=x"] {
+            assert_eq!(config(same), Config::default(), "{same}");
+        }
+        for other in ["model.hidden=64", "data.max_len=50", "training.epochs=3"] {
+            assert_ne!(config(other), Config::default(), "{other}");
+        }
     }
 
     #[test]

@@ -9,9 +9,11 @@ mod error;
 mod files;
 mod folder;
 mod groups;
+mod model;
 mod record;
 mod render;
 mod store;
+mod stored;
 mod table;
 mod trash;
 

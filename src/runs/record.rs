@@ -116,13 +116,17 @@ pub enum MetricRecord {
 }
 
 /// One line of `ranks.csv`: where one test query's target came.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueryRank {
     /// Ids as in the source file.
     pub user: String,
     pub item: String,
     /// From 1.
     pub rank: u32,
+    /// Where popularity put it, from 1; `None` in files written before this was kept.
+    pub popularity: Option<u32>,
+    /// Where the Markov chain put it, from 1; `None` in files written before this was kept.
+    pub markov: Option<u32>,
 }
 
 /// serde_json writes NaN and infinities as null; read that back as NaN.

@@ -14,11 +14,18 @@ const HEADINGS: [&str; 9] = [
     "n",
     "Device",
 ];
-const COMPARISON_HEADINGS: [&str; 5] = ["Comparison", "Metric", "Difference", "95 % interval", "p"];
+const COMPARISON_HEADINGS: [&str; 6] =
+    ["Comparison", "Metric", "Difference", "95 % interval", "p", "p (Holm)"];
 
-/// A metric with half the width of its interval: `0.1800 ± 0.0090`.
+/// A metric with half the width of its interval, `0.1800 ± 0.0090`, or with its ends where they are
+/// not equally far, as near 0 and 1: `0.0000 (0.0000 … 0.0370)`.
 pub fn metric_text(mean: f64, ci95: Option<[f64; 2]>) -> String {
+    // Below what is shown.
+    const SAME: f64 = 5e-5;
     match ci95 {
+        Some([low, high]) if ((high - mean) - (mean - low)).abs() > SAME => {
+            format!("{mean:.4} ({low:.4} … {high:.4})")
+        }
         Some([low, high]) => format!("{mean:.4} ± {:.4}", (high - low) / 2.0),
         None => format!("{mean:.4}"),
     }
@@ -33,10 +40,11 @@ pub fn p_text(p: Option<f64>) -> String {
     }
 }
 
-/// A model's name as shown to people.
+/// The name of a row's model as shown to people: `RK4`, `RK4 (model.hidden=64)`, `Popularity`.
 pub fn model_title(model: &str) -> String {
-    if let Ok(solver) = model.parse::<Solver>() {
-        return solver.title().to_owned();
+    let (word, settings) = model.split_at(model.find(' ').unwrap_or(model.len()));
+    if let Ok(solver) = word.parse::<Solver>() {
+        return format!("{}{settings}", solver.title());
     }
     let mut letters = model.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
@@ -137,6 +145,7 @@ fn comparison_cells(row: &ComparisonRow) -> Vec<String> {
         format!("{:+.4}", row.delta),
         row.ci95.map_or_else(|| "–".to_owned(), |[low, high]| format!("{low:+.4} … {high:+.4}")),
         if row.paired { p_text(row.p) } else { format!("{} (not paired)", p_text(row.p)) },
+        p_text(row.p_adjusted),
     ]
 }
 
@@ -207,7 +216,8 @@ mod tests {
         assert!(lines.next().unwrap().starts_with("| GRU | 0."));
         assert!(text.contains("Popularity (baseline)"));
         assert!(text.contains("| GRU − RK4 | NDCG@10 | -0."));
-        assert!(text.contains("< 0.001"));
+        assert!(text.contains("< 0.001 | < 0.001 |"), "{text}");
+        assert!(text.contains("| p | p (Holm) |"));
     }
 
     #[test]
@@ -238,10 +248,12 @@ mod tests {
     #[test]
     fn small_texts() {
         assert_eq!(metric_text(0.18, Some([0.171, 0.189])), "0.1800 ± 0.0090");
+        assert_eq!(metric_text(0.0, Some([0.0, 0.037])), "0.0000 (0.0000 … 0.0370)");
         assert_eq!(p_text(Some(0.000_1)), "< 0.001");
         assert_eq!(p_text(Some(0.05)), "0.050");
         assert_eq!(p_text(None), "–");
         assert_eq!(model_title("rk4"), "RK4");
+        assert_eq!(model_title("rk4 (model.hidden=64)"), "RK4 (model.hidden=64)");
         assert_eq!(model_title("markov"), "Markov");
     }
 }

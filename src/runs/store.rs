@@ -11,6 +11,7 @@ use super::entry::{ARCHIVED, ID_TIME};
 use super::files::{read_limited, write_atomic};
 use super::folder::{self, RunDir};
 use super::{MetricRecord, QueryRank, RunEntry, RunError, RunState};
+use crate::settings::Config;
 
 const METRICS_LIMIT: u64 = 256 << 20;
 const RANKS_LIMIT: u64 = 1 << 30;
@@ -48,7 +49,7 @@ impl RunStore {
     ///
     /// # Errors
     /// [`RunError::Io`].
-    pub fn create(&self, label: &str) -> Result<RunDir, RunError> {
+    pub fn create(&self, label: &str, config: &Config) -> Result<RunDir, RunError> {
         let label: String =
             label.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let time = Timestamp::now().strftime(ID_TIME).to_string();
@@ -56,11 +57,15 @@ impl RunStore {
             let random = RandomState::new().hash_one(&label) & 0xffff;
             let id = format!("{time}-{label}-{random:04x}");
             let path = self.dir.join(&id);
-            match fs::create_dir(&path) {
-                Ok(()) => return RunDir::lock(id, path),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(RunError::io(&path)(error)),
+            if path.exists() {
+                continue;
             }
+            // Filled under a hidden name first: a kill leaves no run without a config.
+            let hidden = self.dir.join(format!(".{id}.new"));
+            fs::create_dir(&hidden).map_err(RunError::io(&hidden))?;
+            folder::write_config(&hidden, config)?;
+            fs::rename(&hidden, &path).map_err(RunError::io(&path))?;
+            return RunDir::lock(id, path);
         }
     }
 
@@ -230,8 +235,10 @@ pub(super) fn read_ranks(path: &Path) -> Result<Vec<QueryRank>, RunError> {
     csv::Reader::from_reader(bytes.as_slice())
         .into_deserialize()
         .map(|line: Result<QueryRank, csv::Error>| match line {
-            Ok(rank) if rank.rank == 0 => Err(RunError::corrupt(&path, "a rank is 0, not from 1")),
-            Ok(rank) => Ok(rank),
+            Ok(query) if [Some(query.rank), query.popularity, query.markov].contains(&Some(0)) => {
+                Err(RunError::corrupt(&path, "a rank is 0, not from 1"))
+            }
+            Ok(query) => Ok(query),
             Err(error) => Err(RunError::corrupt(&path, error)),
         })
         .collect()
@@ -242,7 +249,6 @@ pub(super) mod tests {
     use super::*;
     use crate::runs::entry::SUMMARY_LIMIT;
     use crate::runs::record::sample;
-    use crate::settings::Config;
 
     pub(in crate::runs) fn store() -> (tempfile::TempDir, RunStore) {
         let dir = tempfile::tempdir().unwrap();
@@ -251,7 +257,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::runs) fn finished(store: &RunStore, label: &str) -> String {
-        let mut run = store.create(label).unwrap();
+        let mut run = store.create(label, &Config::default()).unwrap();
         run.write_config(&Config::default()).unwrap();
         let mut summary = sample(run.id(), "rk4", 42);
         summary.created = Timestamp::now();
@@ -266,7 +272,7 @@ pub(super) mod tests {
     #[test]
     fn a_run_is_running_then_interrupted_then_done() {
         let (_dir, store) = store();
-        let run = store.create("rk4 s/42").unwrap();
+        let run = store.create("rk4 s/42", &Config::default()).unwrap();
         let id = run.id().to_owned();
         assert!(id.contains("-rk4-s-42-"), "{id}");
         assert_eq!(state(&store, &id), RunState::Running);
@@ -345,7 +351,7 @@ pub(super) mod tests {
     #[test]
     fn metrics_are_read_up_to_a_torn_line() {
         let (_dir, store) = store();
-        let mut run = store.create("one").unwrap();
+        let mut run = store.create("one", &Config::default()).unwrap();
         let record = MetricRecord::Epoch {
             epoch: 1,
             step: 10,
@@ -370,15 +376,33 @@ pub(super) mod tests {
     #[test]
     fn ranks_round_trip_with_awkward_ids() {
         let (_dir, store) = store();
-        let run = store.create("one").unwrap();
+        let run = store.create("one", &Config::default()).unwrap();
         assert_eq!(store.ranks(run.id()).unwrap(), []);
         let ranks = vec![
-            QueryRank { user: "a,\"b\"\n".to_owned(), item: "ü".to_owned(), rank: 1 },
-            QueryRank { user: "2".to_owned(), item: "007".to_owned(), rank: 3700 },
+            QueryRank {
+                user: "a,\"b\"\n".to_owned(),
+                item: "ü".to_owned(),
+                rank: 1,
+                popularity: Some(3),
+                markov: Some(2),
+            },
+            QueryRank {
+                user: "2".to_owned(),
+                item: "007".to_owned(),
+                rank: 3700,
+                popularity: None,
+                markov: None,
+            },
         ];
         run.write_ranks(&ranks).unwrap();
         assert_eq!(store.ranks(run.id()).unwrap(), ranks);
-        fs::write(run.path().join(folder::RANKS), "user,item,rank\n1,2,0\n").unwrap();
-        assert!(store.ranks(run.id()).is_err());
+        let path = run.path().join(folder::RANKS);
+        fs::write(&path, "user,item,rank\n1,2,3\n").unwrap();
+        let old = store.ranks(run.id()).unwrap();
+        assert_eq!((old[0].rank, old[0].popularity, old[0].markov), (3, None, None));
+        for bad in ["user,item,rank\n1,2,0\n", "user,item,rank,markov\n1,2,3,0\n"] {
+            fs::write(&path, bad).unwrap();
+            assert!(store.ranks(run.id()).is_err(), "{bad}");
+        }
     }
 }

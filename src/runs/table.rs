@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::groups::{middle_latency, values};
-use super::{BaselineRecord, DataRecord, RunSummary};
-use crate::evaluation::{Comparison, Estimate, compare, hit, mean_over, ndcg};
+use super::model::{HR10, Metric, Model, NDCG10, Run, models};
+use super::{BaselineRecord, DataRecord};
+use crate::evaluation::{Estimate, holm};
+use crate::settings::Solver;
 
 /// What `ablation --json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,15 +15,18 @@ pub struct AblationTable {
     pub device: String,
     /// Models in the order of their runs, then baselines.
     pub rows: Vec<TableRow>,
-    /// All pairs of models, then the best model and the strongest baseline, on each metric.
+    /// All pairs of models, then every model with every baseline, on each metric.
     pub comparisons: Vec<ComparisonRow>,
 }
 
 /// One model over its seeds, or one baseline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TableRow {
-    /// The solver's word, or the baseline's name.
+    /// The solver's word, or the baseline's name. Where several rows have the same solver, with the
+    /// settings that set them apart: `rk4 (model.hidden=64)`.
     pub model: String,
+    /// `None` for a baseline.
+    pub solver: Option<Solver>,
     /// Counted, not trained: no parameters, no latency.
     pub baseline: bool,
     /// How many seeds; 1 for a baseline, which has none of its own.
@@ -35,6 +39,9 @@ pub struct TableRow {
     pub device: String,
     pub hr10: MetricCell,
     pub ndcg10: MetricCell,
+    /// On the validation queries, mean over seeds: what a model may be chosen by. `None` for a
+    /// baseline, and where there were no such queries.
+    pub valid_ndcg10: Option<f64>,
     /// Medians.
     pub latency_ms: Option<LatencyCell>,
     /// Mean over seeds.
@@ -71,45 +78,19 @@ pub struct ComparisonRow {
     pub metric: String,
     pub delta: f64,
     pub ci95: Option<[f64; 2]>,
-    /// Two-sided.
+    /// Two-sided, of this comparison alone.
     pub p: Option<f64>,
+    /// `p` corrected for all comparisons of the table on the same metric (Holm 1979): of those
+    /// below 0.05, the chance that even one is no difference at all is below 0.05.
+    pub p_adjusted: Option<f64>,
     /// Whether the test pairs queries and seeds; if not, it finds less.
     pub paired: bool,
 }
 
-/// A metric as the table needs it: its name, its value of a rank, and where summaries keep it.
-struct Metric {
-    name: &'static str,
-    value: fn(u32, u32) -> f64,
-    of_run: fn(&RunSummary) -> Estimate,
-    of_baseline: fn(&BaselineRecord) -> Estimate,
-}
-
-const HR10: Metric = Metric {
-    name: "hr10",
-    value: hit,
-    of_run: |summary| summary.hr10,
-    of_baseline: |baseline| baseline.hr10,
-};
-const NDCG10: Metric = Metric {
-    name: "ndcg10",
-    value: ndcg,
-    of_run: |summary| summary.ndcg10,
-    of_baseline: |baseline| baseline.ndcg10,
-};
-
-/// A finished run and the ranks of its test queries.
-type Run = (RunSummary, Vec<u32>);
-
-/// The runs of one model, by rising seed, each seed once.
-struct Model<'a> {
-    name: &'a str,
-    runs: Vec<&'a Run>,
-}
-
 impl AblationTable {
     /// Compare finished runs: each with the ranks of the test queries, the same queries in the same
-    /// order for all, or empty where they are gone.
+    /// order for all, or empty where they are gone. Runs that differ only in their seed are one
+    /// model; of a seed that ran twice the newest run counts.
     ///
     /// `baseline_ranks` are those of baselines by name, on the same queries; the test against a
     /// baseline that is not among them is not paired.
@@ -129,24 +110,22 @@ impl AblationTable {
         let mut comparisons = Vec::new();
         for metric in [&NDCG10, &HR10] {
             for (index, a) in models.iter().enumerate() {
-                for b in &models[index + 1..] {
-                    comparisons.push(a.compare(b, metric));
+                comparisons.extend(models[index + 1..].iter().map(|b| a.compare(b, metric)));
+            }
+        }
+        for metric in [&NDCG10, &HR10] {
+            for model in &models {
+                for baseline in baselines {
+                    let ranks = baseline_ranks
+                        .iter()
+                        .find(|(name, _)| *name == baseline.name)
+                        .map(|(_, ranks)| ranks.as_slice());
+                    comparisons.push(model.compare_baseline(baseline, ranks, metric));
                 }
             }
         }
-        let best = models.iter().max_by(|a, b| {
-            let ndcg10 = |model: &Model| model.estimate(&NDCG10).mean;
-            ndcg10(a).total_cmp(&ndcg10(b))
-        });
-        let strongest = baselines.iter().max_by(|a, b| a.ndcg10.mean.total_cmp(&b.ndcg10.mean));
-        if let Some((best, strongest)) = best.zip(strongest) {
-            let ranks = baseline_ranks
-                .iter()
-                .find(|(name, _)| *name == strongest.name)
-                .map(|(_, ranks)| ranks.as_slice());
-            for metric in [&NDCG10, &HR10] {
-                comparisons.push(best.compare_baseline(strongest, ranks, metric));
-            }
+        for metric in [&NDCG10, &HR10] {
+            adjust(&mut comparisons, metric);
         }
         Self {
             protocol: protocol.to_owned(),
@@ -156,134 +135,30 @@ impl AblationTable {
             comparisons,
         }
     }
-}
 
-fn models(runs: &[Run]) -> Vec<Model<'_>> {
-    let mut models: Vec<Model> = Vec::new();
-    for run in runs {
-        let (name, seed) = (run.0.model.as_str(), run.0.seed);
-        match models.iter_mut().find(|model| model.name == name) {
-            Some(model) if model.runs.iter().any(|other| other.0.seed == seed) => {}
-            Some(model) => model.runs.push(run),
-            None => models.push(Model { name, runs: vec![run] }),
-        }
-    }
-    for model in &mut models {
-        model.runs.sort_by_key(|run| run.0.seed);
-    }
-    models
-}
-
-impl Model<'_> {
-    fn summaries(&self) -> Vec<&RunSummary> {
-        self.runs.iter().map(|run| &run.0).collect()
+    /// The model with the best validation NDCG@10: chosen without a look at the test queries.
+    pub fn best_by_validation(&self) -> Option<&TableRow> {
+        let judged = self.rows.iter().filter_map(|row| Some((row, row.valid_ndcg10?)));
+        judged.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(row, _)| row)
     }
 
-    /// Values `[seed][query]` of the given seeds; `None` where some have no ranks or others'.
-    fn values(&self, metric: &Metric, seeds: &[u64]) -> Option<Vec<Vec<f64>>> {
-        let ranks: Vec<&Vec<u32>> =
-            self.runs.iter().filter(|run| seeds.contains(&run.0.seed)).map(|run| &run.1).collect();
-        let n = ranks.first()?.len();
-        let whole = n > 0 && ranks.iter().all(|ranks| ranks.len() == n);
-        whole.then(|| values(&ranks, |rank| (metric.value)(rank, 10)))
-    }
-
-    fn seeds(&self) -> Vec<u64> {
-        self.runs.iter().map(|run| run.0.seed).collect()
-    }
-
-    fn estimate(&self, metric: &Metric) -> Estimate {
-        match self.values(metric, &self.seeds()) {
-            Some(values) => mean_over(&values),
-            None => {
-                let own: Vec<_> = self.runs.iter().map(|run| (metric.of_run)(&run.0)).collect();
-                Estimate::pooled(&own)
-            }
-        }
-    }
-
-    fn cell(&self, metric: &Metric) -> MetricCell {
-        let estimate = self.estimate(metric);
-        MetricCell {
-            mean: estimate.mean,
-            ci95: estimate.ci95,
-            per_seed: self.runs.iter().map(|run| (metric.of_run)(&run.0).mean).collect(),
-        }
-    }
-
-    fn row(&self) -> TableRow {
-        let summaries = self.summaries();
-        let seconds: f64 = summaries.iter().map(|summary| summary.train_seconds).sum();
-        let first = summaries.first();
-        TableRow {
-            model: self.name.to_owned(),
-            baseline: false,
-            seeds: self.runs.len(),
-            seed_values: self.seeds(),
-            params: first.map(|summary| summary.params),
-            n: self.estimate(&HR10).n,
-            device: first.map(|summary| summary.device.clone()).unwrap_or_default(),
-            hr10: self.cell(&HR10),
-            ndcg10: self.cell(&NDCG10),
-            latency_ms: middle_latency(&summaries).map(|latency| LatencyCell {
-                batch64: latency.batch64.median_ms,
-                batch64_p95: latency.batch64.p95_ms,
-                single: latency.single.median_ms,
-                single_p95: latency.single.p95_ms,
-                device: latency.device.clone(),
-            }),
-            train_seconds: Some(seconds / self.runs.len() as f64),
-        }
-    }
-
-    /// Paired over queries and the seeds that both have.
-    fn compare(&self, other: &Self, metric: &Metric) -> ComparisonRow {
-        let theirs = other.seeds();
-        let mut common = self.seeds();
-        common.retain(|seed| theirs.contains(seed));
-        let sides = self
-            .values(metric, &common)
-            .zip(other.values(metric, &common))
-            .filter(|(a, b)| a[0].len() == b[0].len());
-        let result = match &sides {
-            Some((a, b)) => compare(a, b),
-            None => Comparison::unpaired(&self.estimate(metric), &other.estimate(metric)),
-        };
-        comparison_row([self.name, other.name], metric, result, sides.is_some())
-    }
-
-    fn compare_baseline(
-        &self,
-        baseline: &BaselineRecord,
-        ranks: Option<&[u32]>,
-        metric: &Metric,
-    ) -> ComparisonRow {
-        let sides = self
-            .values(metric, &self.seeds())
-            .zip(ranks.map(|ranks| values(&[ranks], |rank| (metric.value)(rank, 10))))
-            .filter(|(a, b)| a[0].len() == b[0].len());
-        let result = match &sides {
-            Some((a, b)) => compare(a, b),
-            None => Comparison::unpaired(&self.estimate(metric), &(metric.of_baseline)(baseline)),
-        };
-        comparison_row([self.name, &baseline.name], metric, result, sides.is_some())
+    /// The baseline with the highest NDCG@10.
+    pub fn strongest_baseline(&self) -> Option<&TableRow> {
+        let baselines = self.rows.iter().filter(|row| row.baseline);
+        baselines.max_by(|a, b| a.ndcg10.mean.total_cmp(&b.ndcg10.mean))
     }
 }
 
-fn comparison_row(
-    [a, b]: [&str; 2],
-    metric: &Metric,
-    result: Comparison,
-    paired: bool,
-) -> ComparisonRow {
-    ComparisonRow {
-        a: a.to_owned(),
-        b: b.to_owned(),
-        metric: metric.name.to_owned(),
-        delta: result.delta,
-        ci95: result.ci95,
-        p: result.p,
-        paired,
+/// Fill in `p_adjusted` of the comparisons on one metric; what could not be tested is no test.
+fn adjust(comparisons: &mut [ComparisonRow], metric: &Metric) {
+    let mut tested: Vec<(&mut ComparisonRow, f64)> = comparisons
+        .iter_mut()
+        .filter(|row| row.metric == metric.name)
+        .filter_map(|row| row.p.map(|p| (row, p)))
+        .collect();
+    let adjusted = holm(&tested.iter().map(|(_, p)| *p).collect::<Vec<_>>());
+    for ((row, _), p) in tested.iter_mut().zip(adjusted) {
+        row.p_adjusted = Some(p);
     }
 }
 
@@ -295,6 +170,7 @@ fn baseline_row(record: &BaselineRecord, device: &str) -> TableRow {
     };
     TableRow {
         model: record.name.clone(),
+        solver: None,
         baseline: true,
         seeds: 1,
         seed_values: Vec::new(),
@@ -303,6 +179,7 @@ fn baseline_row(record: &BaselineRecord, device: &str) -> TableRow {
         device: device.to_owned(),
         hr10: cell(&record.hr10),
         ndcg10: cell(&record.ndcg10),
+        valid_ndcg10: None,
         latency_ms: None,
         train_seconds: None,
     }
@@ -311,12 +188,13 @@ fn baseline_row(record: &BaselineRecord, device: &str) -> TableRow {
 /// A table of two models over two seeds, for tests.
 #[cfg(test)]
 pub(crate) fn sample_table(baseline_ranks: &[(String, Vec<u32>)]) -> AblationTable {
+    use super::record::sample;
     use crate::evaluation::RankingSummary;
 
     let good: Vec<u32> = (0..100).map(|query| 1 + query % 20).collect();
     let poor: Vec<u32> = (0..100).map(|query| 5 + query % 40).collect();
     let run = |model: &str, seed: u64, ranks: &[u32]| {
-        let mut summary = super::record::sample(&format!("{model}-{seed}"), model, seed);
+        let mut summary = sample(&format!("{model}-{seed}"), model, seed);
         let numbers = RankingSummary::from_ranks(ranks);
         summary.hr10.mean = numbers.hr10;
         summary.ndcg10.mean = numbers.ndcg10;
@@ -335,6 +213,7 @@ pub(crate) fn sample_table(baseline_ranks: &[(String, Vec<u32>)]) -> AblationTab
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runs::record::sample;
 
     #[test]
     fn rows_hold_models_then_baselines() {
@@ -349,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn comparisons_cover_all_pairs_and_the_strongest_baseline() {
+    fn comparisons_cover_all_pairs_and_every_baseline() {
         let table = sample_table(&[]);
         let pairs: Vec<_> = table
             .comparisons
@@ -361,7 +240,9 @@ mod tests {
             [
                 ("gru", "rk4", "ndcg10", true),
                 ("gru", "rk4", "hr10", true),
+                ("gru", "popularity", "ndcg10", false),
                 ("rk4", "popularity", "ndcg10", false),
+                ("gru", "popularity", "hr10", false),
                 ("rk4", "popularity", "hr10", false),
             ]
         );
@@ -370,12 +251,90 @@ mod tests {
     }
 
     #[test]
+    fn p_values_are_adjusted_within_one_metric() {
+        let table = sample_table(&[]);
+        for metric in ["ndcg10", "hr10"] {
+            let of = table.comparisons.iter().filter(|row| row.metric == metric);
+            let (p, adjusted): (Vec<f64>, Vec<f64>) =
+                of.map(|row| (row.p.unwrap(), row.p_adjusted.unwrap())).unzip();
+            assert_eq!(adjusted, holm(&p));
+            assert!(adjusted.iter().zip(&p).any(|(adjusted, p)| adjusted > p));
+        }
+    }
+
+    #[test]
+    fn runs_of_one_solver_with_other_settings_are_other_rows() {
+        let run = |seed: u64, setting: &str, ranks: Vec<u32>| {
+            let mut summary = sample(&format!("rk4-{seed}-{setting}"), "rk4", seed);
+            summary.config.set_text(setting).unwrap();
+            (summary, ranks)
+        };
+        let runs = [
+            run(42, "model.hidden=64", vec![1; 50]),
+            run(42, "model.hidden=128", vec![20; 50]),
+            run(43, "model.hidden=64", vec![1; 50]),
+            // The same again from another file is no other model.
+            run(44, "data.source=/copy.csv", vec![20; 50]),
+        ];
+        let data = runs[0].0.data.clone();
+        let table = AblationTable::build("readme", &data, "CPU", &runs, &[]);
+        let rows: Vec<_> = table
+            .rows
+            .iter()
+            .map(|row| (row.model.as_str(), row.solver, row.seeds, row.hr10.mean))
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                ("rk4 (model.hidden=64)", Some(Solver::Rk4), 2, 1.0),
+                ("rk4 (model.hidden=128)", Some(Solver::Rk4), 2, 0.0),
+                ("popularity", None, 1, 0.125),
+            ]
+        );
+        assert_eq!(table.comparisons[0].a, "rk4 (model.hidden=64)");
+        assert_eq!(table.comparisons[0].delta, 1.0);
+        // No hit at all is no certainty.
+        let [low, high] = table.rows[1].hr10.ci95.unwrap();
+        assert!(low == 0.0 && high > 0.05, "{high}");
+    }
+
+    #[test]
+    fn of_a_seed_that_ran_twice_the_newest_counts() {
+        let (mut old, mut new) = (sample("a", "gru", 42), sample("b", "gru", 42));
+        old.hr10.mean = 0.5;
+        new.created = "2026-11-23T08:00:00Z".parse().unwrap();
+        new.hr10.mean = 0.25;
+        for runs in [[old.clone(), new.clone()], [new, old]] {
+            let runs = runs.map(|summary| (summary, Vec::new()));
+            let table = AblationTable::build("readme", &runs[0].0.data, "CPU", &runs, &[]);
+            assert_eq!(table.rows[0].hr10.per_seed, [0.25]);
+        }
+    }
+
+    #[test]
+    fn the_best_model_is_chosen_on_validation() {
+        let run = |model: &str, valid: f64, ranks: Vec<u32>| {
+            let mut summary = sample(model, model, 42);
+            summary.valid_ndcg10 = valid;
+            (summary, ranks)
+        };
+        let runs = [
+            run("gru", 0.3, vec![5; 20]),
+            run("rk4", 0.2, vec![1; 20]),
+            run("euler", f64::NAN, vec![1; 20]),
+        ];
+        let table = AblationTable::build("readme", &runs[0].0.data, "CPU", &runs, &[]);
+        assert_eq!(table.best_by_validation().unwrap().model, "gru");
+        assert_eq!(table.strongest_baseline().unwrap().model, "popularity");
+    }
+
+    #[test]
     fn a_baseline_with_ranks_is_paired() {
         let ranks = (0..100).map(|query| 8 + query % 10).collect();
         let table = sample_table(&[("popularity".to_owned(), ranks)]);
-        assert!(table.comparisons[2].paired);
+        assert!(table.comparisons[3].paired);
         // HR@10: 0.5 for the model, 3 of 10 for the baseline.
-        assert!((table.comparisons[3].delta - 0.2).abs() < 1e-12);
+        assert!((table.comparisons[5].delta - 0.2).abs() < 1e-12);
     }
 
     #[test]
@@ -393,7 +352,7 @@ mod tests {
         assert_eq!(row["hr10"]["per_seed"].as_array().unwrap().len(), 2);
         assert_eq!(row["latency_ms"]["batch64"], 2.7);
         assert_eq!(row["latency_ms"]["single"], 0.75);
-        for key in ["a", "b", "delta", "ci95", "p"] {
+        for key in ["a", "b", "delta", "ci95", "p", "p_adjusted"] {
             assert!(!json["comparisons"][0][key].is_null(), "{key}");
         }
         assert_eq!(serde_json::from_value::<AblationTable>(json).unwrap(), table);
@@ -401,14 +360,14 @@ mod tests {
 
     #[test]
     fn nothing_finished_is_an_empty_table() {
-        let data = super::super::record::sample("x", "gru", 1).data;
+        let data = sample("x", "gru", 1).data;
         let table = AblationTable::build("readme", &data, "CPU", &[], &[]);
         assert!(table.rows.is_empty() && table.comparisons.is_empty());
     }
 
     #[test]
     fn without_ranks_the_summaries_are_compared() {
-        let run = |model: &str| (super::super::record::sample(model, model, 42), Vec::new());
+        let run = |model: &str| (sample(model, model, 42), Vec::new());
         let runs = [run("gru"), run("rk4")];
         let table = AblationTable::build("readme", &runs[0].0.data, "CPU", &runs, &[]);
         assert!(!table.comparisons[0].paired);

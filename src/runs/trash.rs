@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_running_run_is_neither_deleted_nor_archived() {
         let (_dir, store) = store();
-        let run = store.create("busy").unwrap();
+        let run = store.create("busy", &crate::settings::Config::default()).unwrap();
         assert!(matches!(store.delete(run.id()), Err(RunError::InUse(_))));
         assert!(matches!(store.archive(run.id()), Err(RunError::InUse(_))));
     }

@@ -22,6 +22,18 @@ impl fmt::Display for Value {
     }
 }
 
+impl Value {
+    /// As JSON: a number, a switch or text.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Integer(value) => (*value).into(),
+            Self::Number(value) => (*value).into(),
+            Self::Switch(value) => (*value).into(),
+            Self::Text(value) => value.as_str().into(),
+        }
+    }
+}
+
 /// Type and range of a setting.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {

@@ -1,6 +1,7 @@
 //! A plan over models and seeds: trainings side by side, then one table.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::Device;
@@ -8,9 +9,9 @@ use burn::tensor::Device;
 use super::trainer::{self, Task, Trained};
 use super::{Plan, Prepared, RunKey, TrainError, TrainEvent};
 use crate::dynamics::device::{self, DeviceInfo};
-use crate::jobs::{Context, panic_message};
-use crate::runs::{AblationTable, RunDir, RunStore};
-use crate::settings::Solver;
+use crate::jobs::{Cancelled, Context, panic_message};
+use crate::runs::{AblationTable, LatencyRecord, RunDir, RunStore};
+use crate::settings::{Config, Solver};
 
 /// The models named in `ablation.models`, without repetition.
 ///
@@ -43,20 +44,16 @@ pub fn run(
     context.progress(Some(0.0), format!("Opening {}", info.label()));
     let device = info.open()?;
     let keys = plan.keys();
+    let configs: Vec<_> = keys.iter().map(|&key| plan.config_of(key)).collect();
+    // All of them before anything trains: a run that was never reached can be resumed as well.
     let dirs: Vec<Mutex<Option<RunDir>>> = keys
         .iter()
-        .map(|key| {
+        .zip(&configs)
+        .map(|(key, config)| {
             let label = format!("{}-s{}", key.solver.word(), key.seed);
-            Ok(Mutex::new(Some(store.create(&label)?)))
+            Ok(Mutex::new(Some(store.create(&label, config)?)))
         })
         .collect::<Result<_, TrainError>>()?;
-    let configs: Vec<_> = keys.iter().map(|&key| plan.config_of(key)).collect();
-    // Written before anything trains: a run that was never reached can be resumed like any other.
-    for (dir, config) in dirs.iter().zip(&configs) {
-        if let Some(dir) = dir.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            dir.write_config(config)?;
-        }
-    }
     context.send(TrainEvent::Planned {
         runs: keys.clone(),
         epochs: plan.config.training.epochs,
@@ -70,7 +67,14 @@ pub fn run(
         device: &device,
         device_label: &label,
     };
-    let work = |key: &RunKey| -> Result<(Trained, RunDir), TrainError> {
+    let lost = AtomicBool::new(false);
+    let attempt = |key: &RunKey| -> Result<(Trained, RunDir), TrainError> {
+        if context.control().is_cancelled() {
+            return Err(Cancelled.into());
+        }
+        if lost.load(Ordering::SeqCst) {
+            return Err(TrainError::DeviceLost("it was lost in another run".to_owned()));
+        }
         let mut dir = dirs[key.index]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -78,6 +82,18 @@ pub fn run(
             .unwrap_or_else(|| unreachable!("each run is started once"));
         let trained = one(&task(key), &mut dir, &info, context)?;
         Ok((trained, dir))
+    };
+    let work = |key: &RunKey| {
+        let result = attempt(key);
+        match &result {
+            Ok(_) | Err(TrainError::Cancelled(_)) => {}
+            Err(error) => {
+                lost.fetch_or(error.is_device(), Ordering::SeqCst);
+                let message = error.to_string();
+                context.send(TrainEvent::Failed { run: key.index, message });
+            }
+        }
+        result
     };
     let results = side_by_side(&keys, parallel(plan, &info), &work);
     context.checkpoint()?;
@@ -89,9 +105,7 @@ pub fn run(
             Ok((trained, dir)) => finished.push((key, trained, dir)),
             Err(TrainError::Cancelled(cancelled)) => return Err(cancelled.into()),
             Err(error) => {
-                let message = error.to_string();
-                context.send(TrainEvent::Failed { run: key.index, message: message.clone() });
-                first_failure.get_or_insert(message);
+                first_failure.get_or_insert(error);
             }
         }
     }
@@ -101,14 +115,15 @@ pub fn run(
         let share = place as f32 / count as f32;
         context.progress(Some(0.98 + 0.02 * share), "Measuring latency, one model at a time");
         context.checkpoint()?;
-        trained.summary.latency = trained.measure(&task(key));
+        trained.summary.latency = measure(&trained, &task(key), context);
         dir.write_summary(&trained.summary)?;
         let summary = Box::new(trained.summary.clone());
         context.send(TrainEvent::Finished { run: key.index, summary });
         runs.push((trained.summary, trained.ranks));
     }
     if runs.is_empty() {
-        return Err(TrainError::AllFailed(first_failure.unwrap_or_default()));
+        let first = first_failure.unwrap_or(TrainError::Cancelled(Cancelled));
+        return Err(TrainError::AllFailed(Box::new(first)));
     }
     let protocol = prepared.split.protocol.word();
     Ok(AblationTable::build(protocol, &prepared.record, &label, &runs, &baseline_ranks(prepared)))
@@ -122,29 +137,31 @@ fn baseline_ranks(prepared: &Prepared) -> Vec<(String, Vec<u32>)> {
         .collect()
 }
 
-/// Finish an interrupted run from its checkpoint.
+/// Finish an interrupted run from its checkpoint. `config` is the run's own, with another source
+/// where its data has moved.
 ///
 /// # Errors
 /// [`TrainError`]; the run stays resumable.
 pub fn resume(
     mut dir: RunDir,
+    config: &Config,
     prepared: &Prepared,
     choice: &device::DeviceChoice,
     context: &Context<TrainEvent>,
 ) -> Result<Trained, TrainError> {
-    let config = dir.read_config()?;
+    dir.write_config(config)?;
     let info = device::choose(choice)?;
     let device: Device = info.open()?;
     let key = RunKey { index: 0, solver: config.model.solver, seed: config.training.seed as u64 };
     context.send(TrainEvent::Planned {
         runs: vec![key],
         epochs: config.training.epochs,
-        steps_per_epoch: trainer::steps_per_epoch(prepared, &config),
+        steps_per_epoch: trainer::steps_per_epoch(prepared, config),
     });
     let label = info.label();
-    let task = Task { index: 0, config: &config, prepared, device: &device, device_label: &label };
+    let task = Task { index: 0, config, prepared, device: &device, device_label: &label };
     let mut trained = one(&task, &mut dir, &info, context)?;
-    trained.summary.latency = trained.measure(&task);
+    trained.summary.latency = measure(&trained, &task, context);
     dir.write_summary(&trained.summary)?;
     let summary = Box::new(trained.summary.clone());
     context.send(TrainEvent::Finished { run: 0, summary });
@@ -174,6 +191,19 @@ fn one(
     Ok(trained)
 }
 
+/// The latency of a finished run; a device that fails now does not take the result with it.
+fn measure(
+    trained: &Trained,
+    task: &Task<'_>,
+    context: &Context<TrainEvent>,
+) -> Option<LatencyRecord> {
+    catch_unwind(AssertUnwindSafe(|| trained.measure(task))).unwrap_or_else(|panic| {
+        let reason = panic_message(panic.as_ref());
+        context.send(TrainEvent::Message(format!("latency could not be measured: {reason}")));
+        None
+    })
+}
+
 /// How many trainings run at once.
 fn parallel(plan: &Plan, info: &DeviceInfo) -> usize {
     match plan.config.training.parallel {
@@ -189,14 +219,12 @@ fn side_by_side<T: Send>(
     threads: usize,
     work: &(impl Fn(&RunKey) -> T + Sync),
 ) -> Vec<T> {
-    let next = std::sync::atomic::AtomicUsize::new(0);
+    let next = AtomicUsize::new(0);
     let results: Vec<Mutex<Option<T>>> = keys.iter().map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
         for _ in 0..threads.clamp(1, keys.len().max(1)) {
             scope.spawn(|| {
-                while let Some(key) =
-                    keys.get(next.fetch_add(1, std::sync::atomic::Ordering::SeqCst))
-                {
+                while let Some(key) = keys.get(next.fetch_add(1, Ordering::SeqCst)) {
                     let result = work(key);
                     *results[key.index].lock().unwrap_or_else(PoisonError::into_inner) =
                         Some(result);

@@ -49,7 +49,9 @@ impl Adam {
         gradients: Vec<Tensor<2>>,
         how: Update,
     ) -> Tensor<1> {
-        let squares = gradients.iter().map(|gradient| gradient.clone().square().sum());
+        // Row by row first: burn sums a large tensor at once in an order that depends on the
+        // threads, and a resumed training must end the same to the bit.
+        let squares = gradients.iter().map(|gradient| gradient.clone().square().sum_dim(1).sum());
         let norm = Tensor::cat(squares.collect(), 0).sum().sqrt();
         // As PyTorch's clip_grad_norm_: min(1, limit / (norm + 1e-6)).
         let scale: Option<Tensor<2>> = (how.clip_norm > 0.0).then(|| {

@@ -1,5 +1,6 @@
 //! Counting baselines. A model that does not beat them has learned nothing.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
@@ -54,18 +55,30 @@ impl Markov {
     }
 }
 
-/// Scores of one baseline for each query.
-pub fn score<'a>(
-    name: Baseline,
-    data: &'a Dataset,
-    split: &'a Split,
-) -> impl Fn(&Query) -> Vec<f32> + 'a {
-    let popularity: Vec<f32> =
-        popularity(data, split).into_iter().map(|count| count as f32).collect();
-    let markov = (name == Baseline::Markov).then(|| Markov::count(data, split));
-    move |query| match &markov {
-        Some(markov) => markov.scores(data.item[query.target - 1]),
-        None => popularity.clone(),
+/// A baseline that has counted.
+pub enum Counted {
+    /// Scores of all items, the same for every query.
+    Popularity(Vec<f32>),
+    Markov(Markov),
+}
+
+impl Counted {
+    pub fn new(name: Baseline, data: &Dataset, split: &Split) -> Self {
+        match name {
+            Baseline::Popularity => {
+                let counts = popularity(data, split);
+                Self::Popularity(counts.into_iter().map(|count| count as f32).collect())
+            }
+            Baseline::Markov => Self::Markov(Markov::count(data, split)),
+        }
+    }
+
+    /// Scores of all items for one query.
+    pub fn scores(&self, data: &Dataset, query: &Query) -> Cow<'_, [f32]> {
+        match self {
+            Self::Popularity(scores) => Cow::Borrowed(scores),
+            Self::Markov(markov) => Cow::Owned(markov.scores(data.item[query.target - 1])),
+        }
     }
 }
 

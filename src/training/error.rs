@@ -41,5 +41,18 @@ pub enum TrainError {
     #[error("`{given}` is not a list of models; write for example `gru,euler,rk4`")]
     Models { given: String },
     #[error("every training failed; the first said: {0}")]
-    AllFailed(String),
+    AllFailed(Box<Self>),
+    #[error("seeds {first} to {last} pass the largest, 4294967295; choose a smaller training.seed")]
+    Seeds { first: u64, last: u64 },
+}
+
+impl TrainError {
+    /// The device is to blame: the same training may work on the CPU.
+    pub fn is_device(&self) -> bool {
+        match self {
+            Self::Device(_) | Self::DeviceLost(_) => true,
+            Self::AllFailed(first) => first.is_device(),
+            _ => false,
+        }
+    }
 }

@@ -91,7 +91,7 @@ pub fn ranks(
 
 /// Longest time that one latency measurement may take, and its fewest and most samples.
 const PATIENCE: Duration = Duration::from_millis(150);
-const SAMPLES: std::ops::RangeInclusive<usize> = 5..=100;
+const SAMPLES: std::ops::RangeInclusive<usize> = 20..=100;
 
 /// Time from a history on the host to scores on the host, for 64 requests at once and for one,
 /// after warm-up. `None` for an empty query list.
@@ -105,31 +105,31 @@ pub fn latency(
 ) -> Option<LatencyRecord> {
     let time = |rows: usize| {
         let first = queries.first()?;
-        let batches: Vec<Batch> = (0..8)
+        let requests: Vec<Vec<Query>> = (0..8)
             .map(|turn| {
-                let asked: Vec<Query> = (0..rows)
+                (0..rows)
                     .map(|row| *queries.get((turn * rows + row) % queries.len()).unwrap_or(first))
-                    .collect();
-                batch_of(data, &asked, rows, input_len, settings)
+                    .collect()
             })
             .collect();
-        let answer = |batch: &Batch| {
+        let answer = |asked: &[Query]| {
             let begun = Instant::now();
-            let scores = model.forward(batch).into_data();
+            let batch = batch_of(data, asked, rows, input_len, settings);
+            let scores = model.forward(&batch).into_data();
             std::hint::black_box(&scores);
             begun.elapsed().as_secs_f64() * 1e3
         };
-        for batch in batches.iter().take(3) {
-            answer(batch);
+        for asked in requests.iter().take(3) {
+            answer(asked);
         }
         let begun = Instant::now();
         let mut samples = Vec::new();
-        for batch in batches.iter().cycle() {
+        for asked in requests.iter().cycle() {
             let enough = samples.len() >= *SAMPLES.start() && begun.elapsed() > PATIENCE;
             if enough || samples.len() >= *SAMPLES.end() {
                 break;
             }
-            samples.push(answer(batch));
+            samples.push(answer(asked));
         }
         Latency::from_ms(&samples)
     };

@@ -68,9 +68,14 @@ impl Plan {
     /// `training.seed`.
     ///
     /// # Errors
-    /// [`TrainError::Models`] where `ablation.models` names no models.
+    /// [`TrainError::Models`] where `ablation.models` names no models, [`TrainError::Seeds`] where the
+    /// seeds would pass the largest.
     pub fn from_config(config: &Config, device: DeviceChoice) -> Result<Self, TrainError> {
         let first = config.training.seed as u64;
+        let last = first + config.ablation.seeds as u64 - 1;
+        if last > u64::from(u32::MAX) {
+            return Err(TrainError::Seeds { first, last });
+        }
         let group = if config.ablation.group.is_empty() {
             jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string()
         } else {
@@ -79,7 +84,7 @@ impl Plan {
         Ok(Self {
             config: config.clone(),
             models: super::ablation::parse_models(&config.ablation.models)?,
-            seeds: (first..first + config.ablation.seeds as u64).collect(),
+            seeds: (first..=last).collect(),
             device,
             group,
         })

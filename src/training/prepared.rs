@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::TrainError;
-use super::baselines::{self, Baseline};
+use super::baselines::{Baseline, Counted};
 use super::evaluate::{excluded, per_query};
 use crate::data::filter::filter;
-use crate::data::split::{Query, Split, split};
+use crate::data::split::{Split, split};
 use crate::data::{Dataset, import::ImportOptions, load};
-use crate::evaluation::{mean_over, rank};
+use crate::evaluation::{mean_metric, rank};
 use crate::jobs::Context;
 use crate::runs::{BaselineRecord, DataRecord};
 use crate::settings::{Config, Protocol, Targets};
@@ -60,19 +60,20 @@ impl Prepared {
         };
         context.checkpoint()?;
         context.progress(None, "Counting the baselines");
-        let baselines = Baseline::ALL
-            .into_iter()
-            .map(|baseline| {
-                let scores = baselines::score(baseline, &data, &split);
-                let place = |query: &Query| {
-                    let target = data.item[query.target] as usize;
-                    let seen = excluded(&data, query, config.evaluation.mask_seen);
-                    rank(&scores(query), target, &seen)
-                };
-                context.checkpoint()?;
-                Ok((baseline, split.test.iter().map(place).collect()))
-            })
-            .collect::<Result<_, TrainError>>()?;
+        let mut baselines = Vec::new();
+        for baseline in Baseline::ALL {
+            let counted = Counted::new(baseline, &data, &split);
+            let mut ranks = Vec::with_capacity(split.test.len());
+            for (place, query) in split.test.iter().enumerate() {
+                if place % 256 == 0 {
+                    context.checkpoint()?;
+                }
+                let target = data.item[query.target] as usize;
+                let seen = excluded(&data, query, config.evaluation.mask_seen);
+                ranks.push(rank(&counted.scores(&data, query), target, &seen));
+            }
+            baselines.push((baseline, ranks));
+        }
         Ok(Self { data: Arc::new(data), split, record, baselines })
     }
 
@@ -84,8 +85,8 @@ impl Prepared {
                 let metrics = per_query(ranks);
                 BaselineRecord {
                     name: baseline.word().to_owned(),
-                    hr10: mean_over(&[metrics.hit]),
-                    ndcg10: mean_over(&[metrics.ndcg]),
+                    hr10: mean_metric(&[metrics.hit]),
+                    ndcg10: mean_metric(&[metrics.ndcg]),
                 }
             })
             .collect()

@@ -8,6 +8,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::adam::{Adam, Update};
+use super::baselines::Baseline;
 use super::checkpoint::{self, Best, Checkpoint, Position};
 use super::evaluate::{self, per_query};
 use super::schedule::learning_rate;
@@ -15,7 +16,7 @@ use super::{Prepared, TrainError, TrainEvent};
 use crate::dynamics::batch::Batch;
 use crate::dynamics::model::{Dropout, System1};
 use crate::dynamics::parameters::{self, Matrix};
-use crate::evaluation::{mean_over, reciprocal_rank};
+use crate::evaluation::{mean_metric, reciprocal_rank};
 use crate::jobs::Context;
 use crate::runs::{LatencyRecord, MetricRecord, QueryRank, RunDir, RunSummary};
 use crate::settings::{Config, Targets};
@@ -51,7 +52,6 @@ pub fn train(
     dir: &mut RunDir,
     context: &Context<TrainEvent>,
 ) -> Result<Trained, TrainError> {
-    let created = jiff::Timestamp::now();
     let mut training = Training::begin(task, dir)?;
     let started = TrainEvent::Started {
         run: task.index,
@@ -60,7 +60,9 @@ pub fn train(
     };
     context.send(started);
     training.run(dir, context)?;
-    training.finish(dir, context, created)
+    // The test can be stopped or killed too, and must not cost the training.
+    training.save(dir, context)?;
+    training.finish(dir, context)
 }
 
 /// A training under way.
@@ -75,6 +77,9 @@ struct Training<'a> {
     last_loss: f64,
     /// Losses and gradient norms still on the device, with the learning rate of each step.
     pending: Vec<(Tensor<1>, Tensor<1>, f64)>,
+    /// Sequences in the pending steps, and the time those took.
+    pending_sequences: usize,
+    pending_seconds: f64,
     reported: Instant,
     saved: Instant,
 }
@@ -93,13 +98,14 @@ impl<'a> Training<'a> {
             loss_sum: 0.0,
             last_loss: f64::NAN,
             pending: Vec::new(),
+            pending_sequences: 0,
+            pending_seconds: 0.0,
             reported: Instant::now(),
             saved: Instant::now(),
         };
         match dir.read_checkpoint()? {
             None => {
                 training.adam = Adam::new(&training.parameters);
-                dir.write_config(task.config)?;
                 dir.truncate_metrics(0)?;
             }
             Some(bytes) => {
@@ -146,7 +152,10 @@ impl<'a> Training<'a> {
                 let from = self.position.step_in_epoch as usize * settings.batch_size;
                 let chosen = &order[from..order.len().min(from + settings.batch_size)];
                 self.step(chosen);
-                self.position.seconds += begun.elapsed().as_secs_f64();
+                let seconds = begun.elapsed().as_secs_f64();
+                self.position.seconds += seconds;
+                self.pending_seconds += seconds;
+                self.pending_sequences += chosen.len();
                 if self.reported.elapsed() > REPORT_EVERY {
                     self.report(dir, context)?;
                 }
@@ -265,10 +274,11 @@ impl<'a> Training<'a> {
         let (losses, norms) = pending.into_iter().map(|(loss, norm, _)| (loss, norm)).unzip();
         let losses = read(Tensor::cat(losses, 0))?;
         let norms = read(Tensor::cat(norms, 0))?;
-        self.position.seconds += begun.elapsed().as_secs_f64();
-        let elapsed = self.reported.elapsed().as_secs_f64().max(1e-9);
-        let config = self.task.config;
-        let sequences_per_second = count as f64 * config.training.batch_size as f64 / elapsed;
+        let seconds = begun.elapsed().as_secs_f64();
+        self.position.seconds += seconds;
+        let sequences = std::mem::take(&mut self.pending_sequences) as f64;
+        let elapsed = std::mem::take(&mut self.pending_seconds) + seconds;
+        let sequences_per_second = sequences / elapsed.max(1e-9);
         self.reported = Instant::now();
         let per_epoch = self.batches_per_epoch() as f64;
         let first = self.position.step - count;
@@ -399,7 +409,6 @@ impl<'a> Training<'a> {
         mut self,
         dir: &mut RunDir,
         context: &Context<TrainEvent>,
-        created: jiff::Timestamp,
     ) -> Result<Trained, TrainError> {
         let task = self.task;
         let (config, prepared) = (task.config, task.prepared);
@@ -432,7 +441,7 @@ impl<'a> Training<'a> {
         let summary = RunSummary {
             run: dir.id().to_owned(),
             group: Some(config.ablation.group.clone()).filter(|group| !group.is_empty()),
-            created,
+            created: dir.created(),
             finished: jiff::Timestamp::now(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             model: config.model.solver.word().to_owned(),
@@ -441,8 +450,8 @@ impl<'a> Training<'a> {
             data: prepared.record.clone(),
             device: task.device_label.to_owned(),
             params: parameters::count(&config.model, prepared.data.items()),
-            hr10: mean_over(&[metrics.hit]),
-            ndcg10: mean_over(&[metrics.ndcg]),
+            hr10: mean_metric(&[metrics.hit]),
+            ndcg10: mean_metric(&[metrics.ndcg]),
             mrr,
             valid_ndcg10: best.as_ref().map_or(f64::NAN, |best| f64::from_bits(best.ndcg10_bits)),
             best_epoch: best.map_or(self.position.epoch, |best| best.epoch),
@@ -492,15 +501,23 @@ pub fn steps_per_epoch(prepared: &Prepared, config: &Config) -> u64 {
 
 fn query_ranks(prepared: &Prepared, ranks: &[u32]) -> Vec<QueryRank> {
     let data = &prepared.data;
+    let counted = |wanted: Baseline| {
+        prepared.baselines.iter().find(|(name, _)| *name == wanted).map(|(_, ranks)| ranks)
+    };
+    let (popularity, markov) = (counted(Baseline::Popularity), counted(Baseline::Markov));
+    let at = |ranks: Option<&Vec<u32>>, place: usize| ranks.and_then(|r| r.get(place).copied());
     prepared
         .split
         .test
         .iter()
         .zip(ranks)
-        .map(|(query, &rank)| QueryRank {
+        .enumerate()
+        .map(|(place, (query, &rank))| QueryRank {
             user: data.user_ids[query.user].clone(),
             item: data.item_ids[data.item[query.target] as usize].clone(),
             rank,
+            popularity: at(popularity, place),
+            markov: at(markov, place),
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! The app: carries out commands, drains jobs, draws the shell and the page that is open.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eframe::egui::{self, CentralPanel, Frame, Id, Margin, RichText, ViewportCommand, ViewportId};
 
@@ -29,6 +29,10 @@ pub struct App {
     dialogs: Dialogs,
     /// A close was asked for while work runs.
     closing: Closing,
+    /// When the process started; taken once the first frame is on screen.
+    started: Option<Instant>,
+    /// A frame was drawn.
+    drawn: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +76,8 @@ impl App {
             palette: CommandPalette::default(),
             dialogs: Dialogs::default(),
             closing: Closing::No,
+            started: options.started,
+            drawn: false,
         }
     }
 
@@ -209,6 +215,11 @@ fn home(command: &Command) -> Option<PageId> {
 
 impl eframe::App for App {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        if self.drawn
+            && let Some(started) = self.started.take()
+        {
+            tracing::info!("first frame after {} ms", started.elapsed().as_millis());
+        }
         self.session.logic();
         self.data.logic(&mut self.session);
         self.train.logic(&mut self.session);
@@ -227,6 +238,11 @@ impl eframe::App for App {
 
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
+        if !self.drawn {
+            self.drawn = true;
+            // So that the next pass, which logs the time to the first frame, comes at once.
+            ctx.request_repaint();
+        }
         let pressed = commands::pressed(&ctx);
         self.session.asked.extend(pressed);
 

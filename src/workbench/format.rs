@@ -27,8 +27,10 @@ pub fn number(value: f64) -> String {
         format!("{value:.0}")
     } else if size >= 10.0 {
         format!("{value:.1}")
-    } else if size >= 0.01 {
+    } else if size >= 0.1 {
         format!("{value:.2}")
+    } else if size >= 0.01 {
+        format!("{value:.3}")
     } else {
         format!("{value:.1e}")
     }
@@ -160,6 +162,7 @@ mod tests {
     fn numbers_keep_three_figures() {
         assert_eq!(number(1e-3), "1.0e-3");
         assert_eq!(number(0.25), "0.25");
+        assert_eq!(number(0.015), "0.015");
         assert_eq!(number(17_304.4), "17,304");
         assert_eq!(number(-2000.0), "-2,000");
         assert_eq!(number(f64::NAN), "–");

@@ -39,6 +39,8 @@ pub struct Options {
     /// What to load at the start; what was loaded last, or `drift`, where `None`.
     pub data: Option<String>,
     pub device: DeviceChoice,
+    /// When the process started, to log the time to the first frame (`DEEPM3_LOG=deepm3=info`).
+    pub started: Option<std::time::Instant>,
 }
 
 /// Open the window and stay in it until it is closed.

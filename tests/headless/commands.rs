@@ -95,7 +95,7 @@ fn an_ablation_prints_the_contract_and_leaves_runs_to_work_with() {
         assert_eq!(row(baseline)["baseline"], true);
     }
     let comparison = &table["comparisons"][0];
-    for key in ["a", "b", "delta", "ci95", "p"] {
+    for key in ["a", "b", "delta", "ci95", "p", "p_adjusted"] {
         assert!(comparison.get(key).is_some(), "comparisons.{key}");
     }
 
@@ -109,6 +109,10 @@ fn an_ablation_prints_the_contract_and_leaves_runs_to_work_with() {
     let keys: Vec<_> =
         compared["differences"].as_array().unwrap().iter().map(|row| &row["key"]).collect();
     assert_eq!(keys, ["model.solver", "training.seed"]);
+    assert!(compared["differences"][0]["values"][0].is_string());
+    assert!(compared["differences"][1]["values"][0].is_u64());
+    // Stored runs are compared as at the end of the ablation: paired with the baselines too.
+    assert_eq!(compared["table"]["comparisons"], table["comparisons"]);
 
     // The same model on the same data gives the same numbers again.
     let run = listed[0]["run"].as_str().unwrap();
@@ -126,14 +130,72 @@ fn an_ablation_prints_the_contract_and_leaves_runs_to_work_with() {
         assert!(std::fs::metadata(&file).unwrap().len() > 100, "{ending}");
     }
 
-    assert!(run_ok(runs.path(), &["runs", "delete", run]));
+    let file = runs.path().join("again.json");
+    let written = json(runs.path(), &["runs", "export", run, "--output", file.to_str().unwrap()]);
+    assert_eq!(written["exported"], serde_json::json!([run]));
+    assert_eq!(written["file"], file.to_str().unwrap());
+
+    // A slip in one of them deletes nothing.
+    assert!(!run_ok(runs.path(), &["runs", "delete", run, "no-such-run"]));
+    let deleted = json(runs.path(), &["runs", "delete", run]);
+    assert_eq!(deleted["deleted"], serde_json::json!([run]));
+    assert_eq!(json(runs.path(), &["runs", "restore", run])["restored"], deleted["deleted"]);
+    let output = crate::program::run(runs.path(), &["runs", "delete", run]);
+    assert!(output.status.success() && output.stderr.is_empty() && output.stdout.is_empty());
     assert_eq!(json(runs.path(), &["runs", "list"])["runs"].as_array().unwrap().len(), 3);
     assert!(run_ok(runs.path(), &["runs", "restore", run]));
     assert_eq!(json(runs.path(), &["runs", "list"])["runs"].as_array().unwrap().len(), 4);
 }
 
+#[test]
+fn the_readme_protocol_brings_its_own_preset() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut arguments = vec!["train", "--model", "gru", "--data", "drift"];
+    arguments.extend(["--protocol", "readme", "--epochs", "1"]);
+    let result = json(runs.path(), &arguments);
+    let shown = json(runs.path(), &["runs", "show", result["run"].as_str().unwrap()]);
+    let config = &shown["config"];
+    assert_eq!(config["evaluation"]["protocol"], "readme");
+    assert_eq!(config["evaluation"]["mask_seen"], false);
+    assert_eq!(config["data"]["max_len"], 20);
+    assert_eq!(config["model"]["targets"], "last");
+}
+
+#[test]
+fn seeds_beyond_the_largest_are_refused() {
+    let arguments = ["ablation", "--seed", "4294967295", "--seeds", "2"];
+    let (code, errors) = exit_code(&arguments);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("4294967295"), "{errors}");
+}
+
 fn run_ok(runs: &std::path::Path, arguments: &[&str]) -> bool {
     run(runs, arguments).status.success()
+}
+
+#[test]
+fn runs_of_one_solver_are_told_apart_and_a_broken_run_says_why() {
+    let runs = tempfile::tempdir().unwrap();
+    for hidden in ["model.hidden=8", "model.hidden=12"] {
+        let mut arguments = vec!["train", "--model", "gru", "--data", "drift"];
+        arguments.extend(TINY);
+        arguments.extend(["--set", hidden]);
+        json(runs.path(), &arguments);
+    }
+    let list = json(runs.path(), &["runs", "list"]);
+    let ids: Vec<&str> =
+        list["runs"].as_array().unwrap().iter().map(|run| run["run"].as_str().unwrap()).collect();
+    let compared = json(runs.path(), &["runs", "compare", ids[1], ids[0]]);
+    let rows = compared["table"]["rows"].as_array().unwrap();
+    assert_eq!(rows[0]["model"], "gru (model.hidden=8)");
+    assert_eq!(rows[1]["model"], "gru (model.hidden=12)");
+    assert_eq!(rows[1]["solver"], "gru");
+
+    std::fs::write(runs.path().join(ids[0]).join("summary.json"), "{").unwrap();
+    let list = json(runs.path(), &["runs", "list"]);
+    let broken = list["runs"].as_array().unwrap().iter().find(|run| run["run"] == ids[0]).unwrap();
+    assert_eq!(broken["state"], "broken");
+    assert!(broken["reason"].as_str().unwrap().contains("summary.json"), "{broken}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The columns of the run table: metrics, facts, and any setting.
 
 use super::rows::Row;
+use crate::runs::metric_text;
 use crate::settings::{Config, Kind, Value};
 use crate::workbench::format;
 
@@ -106,13 +107,8 @@ pub fn all() -> Vec<ColumnInfo> {
 /// What `row` has in the column `id`.
 pub fn value(row: &Row, id: &str) -> CellValue {
     let estimate = |estimate: Option<crate::evaluation::Estimate>| CellValue {
-        text: estimate.map_or_else(
-            || "–".to_owned(),
-            |estimate| match estimate.half_width() {
-                Some(half) => format!("{:.4} ± {half:.4}", estimate.mean),
-                None => format!("{:.4}", estimate.mean),
-            },
-        ),
+        text: estimate
+            .map_or_else(|| "–".to_owned(), |estimate| metric_text(estimate.mean, estimate.ci95)),
         number: estimate.map(|estimate| estimate.mean),
     };
     let ms = |value: Option<f64>| CellValue::number(value, |ms| format!("{ms:.2}"));

@@ -14,7 +14,9 @@ use super::Page;
 use super::train::result;
 use crate::figures;
 use crate::jobs::Context;
-use crate::runs::{AblationTable, Group, RunEntry, RunState, RunStore, groups, write_atomic};
+use crate::runs::{
+    AblationTable, Group, RunEntry, RunState, RunStore, RunSummary, groups, write_atomic,
+};
 use crate::workbench::background::Background;
 use crate::workbench::commands::{Command, ExportFormat, PageId, tooltip};
 use crate::workbench::session::Session;
@@ -290,14 +292,28 @@ impl ComparePage {
         format!("{done} finished of {} runs{more}", entries.len())
     }
 
+    /// The lines whose metrics can stand in one plot: of the data and protocol of the ablation
+    /// shown, or else of the first finished line.
+    fn comparable(&self) -> Vec<&Row> {
+        let of = |row: &Row| {
+            row.config.as_ref().map(|c| (row.data.clone(), c.evaluation.protocol.word().to_owned()))
+        };
+        let shown = match &self.ablation {
+            Some((_, table)) => Some((table.data.name.clone(), table.protocol.clone())),
+            None => self.rows.iter().find(|row| row.ndcg10.is_some()).and_then(of),
+        };
+        self.rows.iter().filter(|row| of(row) == shown).collect()
+    }
+
     fn export(&mut self, format: ExportFormat, path: &Path, session: &mut Session) {
         let rows = self.rows.clone();
         let shown = shown_columns(&session.kept.columns);
         let ablation = self.ablation.as_ref().map(|(_, table)| table.clone());
         let dark = session.ctx.theme() == egui::Theme::Dark;
+        let figure = scatter::figure(&self.comparable(), dark);
         let path = path.to_owned();
         self.work(session, "Exporting", move |_| {
-            let svg = || scatter::figure(&rows, dark).to_svg();
+            let svg = || figure.to_svg();
             let bytes = match format {
                 ExportFormat::Csv => columns::to_csv(&rows, &shown).into_bytes(),
                 ExportFormat::Markdown => {
@@ -319,20 +335,10 @@ impl ComparePage {
 
 /// The ablation table of finished runs of one group.
 fn ablation_of(entries: &[RunEntry], store: &RunStore) -> Result<AblationTable, String> {
-    let mut runs = Vec::new();
-    for entry in entries {
-        let Some(summary) = &entry.summary else { continue };
-        let ranks = store.ranks(&entry.id).unwrap_or_default();
-        runs.push((summary.clone(), ranks.iter().map(|query| query.rank).collect()));
-    }
     // Listed newest first; the table goes by the order in which they were started.
-    runs.reverse();
-    let Some((first, _)) = runs.first() else {
-        return Err("no run of this group is finished".to_owned());
-    };
-    let (data, device) = (first.data.clone(), first.device.clone());
-    let protocol = first.config.evaluation.protocol.word();
-    Ok(AblationTable::build(protocol, &data, &device, &runs, &[]))
+    let summaries: Vec<RunSummary> =
+        entries.iter().rev().filter_map(|entry| entry.summary.clone()).collect();
+    AblationTable::of_stored(store, &summaries).map_err(|error| error.to_string())
 }
 
 fn shown_columns(choice: &ColumnChoice) -> Vec<ColumnInfo> {
@@ -410,12 +416,21 @@ impl Page for ComparePage {
             return;
         }
         let (left, right) = split_right(lower, (lower.width() - 360.0).clamp(520.0, 760.0));
-        card(ui, left, "scatter", Some("Quality against latency"), |ui| {
-            if scatter::is_empty(&self.rows) {
+        let comparable = self.comparable();
+        let title = match comparable.first().and_then(|row| Some((row, row.config.as_ref()?))) {
+            Some((row, config)) => format!(
+                "Quality against latency · {}, {}",
+                row.data,
+                config.evaluation.protocol.word()
+            ),
+            None => "Quality against latency".to_owned(),
+        };
+        card(ui, left, "scatter", Some(&title), |ui| {
+            if scatter::is_empty(&comparable) {
                 let hint = "Finished runs with a measured latency show here.";
                 empty_state(ui, "No finished run", hint, |_| {});
             } else {
-                scatter::ui(ui, &self.rows, &self.selected);
+                scatter::ui(ui, &comparable, &self.selected);
             }
         });
         let selected = self.selected_rows();
@@ -431,7 +446,7 @@ impl Page for ComparePage {
                 ui.add_space(2.0 * UNIT);
                 result::findings_ui(ui, table);
                 let text = format!(
-                    "Group {group}, protocol {}, {} on {}. Select a run to see its group, two or \
+                    "Group {group}, protocol {}, {} on {}. p-values are adjusted (Holm). Select a run to see its group, two or \
                      more to see what sets them apart.",
                     table.protocol, table.data.name, table.device
                 );

@@ -1,10 +1,12 @@
-//! Quality against latency: a dot a line of the table, with its interval.
+//! Quality against latency: a dot a line of the table, with its interval. Only lines of one data
+//! set and protocol share a plot: a metric means nothing across two.
 
 use eframe::egui::{self, Color32, Stroke, Ui};
 use egui_plot::{Line, PlotPoint, PlotPoints};
 
 use super::rows::Row;
 use crate::figures::{self, Axis, Chart, Color, Kind};
+use crate::runs::metric_text;
 use crate::settings::Solver;
 use crate::workbench::charts::plot::{self, Ticks, View};
 use crate::workbench::theme::palette;
@@ -17,27 +19,29 @@ struct Dot<'a> {
     row: &'a Row,
     latency: f64,
     ndcg10: f64,
-    half: f64,
+    /// The interval; the mean twice where there is none.
+    ends: [f64; 2],
 }
 
-fn dots(rows: &[Row]) -> Vec<Dot<'_>> {
+fn dots<'a>(rows: &[&'a Row]) -> Vec<Dot<'a>> {
     rows.iter()
+        .copied()
         .filter_map(|row| {
             let estimate = row.ndcg10?;
             let latency = row.latency?.1;
-            let half = estimate.half_width().unwrap_or(0.0);
-            (latency > 0.0).then_some(Dot { row, latency, ndcg10: estimate.mean, half })
+            let ends = estimate.ci95.unwrap_or([estimate.mean; 2]);
+            (latency > 0.0).then_some(Dot { row, latency, ndcg10: estimate.mean, ends })
         })
         .collect()
 }
 
 /// Whether any line can be drawn.
-pub fn is_empty(rows: &[Row]) -> bool {
+pub fn is_empty(rows: &[&Row]) -> bool {
     dots(rows).is_empty()
 }
 
 /// Draw over the space that is left.
-pub fn ui(ui: &mut Ui, rows: &[Row], selected: &[String]) {
+pub fn ui(ui: &mut Ui, rows: &[&Row], selected: &[String]) {
     let palette = palette(ui);
     let dots = dots(rows);
     let extent = |values: &mut dyn Iterator<Item = f64>| {
@@ -48,14 +52,13 @@ pub fn ui(ui: &mut Ui, rows: &[Row], selected: &[String]) {
         (low - room, high + room)
     };
     let x = extent(&mut dots.iter().map(|dot| dot.latency));
-    let y = extent(&mut dots.iter().flat_map(|dot| [dot.ndcg10 - dot.half, dot.ndcg10 + dot.half]));
+    let y = extent(&mut dots.iter().flat_map(|dot| dot.ends));
     let view = View { x: (x.0.max(0.0), x.1), y };
     let bars: Vec<(Color32, Vec<PlotPoint>)> = dots
         .iter()
         .map(|dot| {
             let color = dot.row.solver.map_or(palette.muted, |solver| palette.solver(solver));
-            let ends = [dot.ndcg10 - dot.half, dot.ndcg10 + dot.half];
-            (color, ends.map(|y| PlotPoint::new(dot.latency, y)).to_vec())
+            (color, dot.ends.map(|y| PlotPoint::new(dot.latency, y)).to_vec())
         })
         .collect();
     let shown = plot::frame(ui, "Quality against latency", [X, Y], Ticks::default())
@@ -92,11 +95,10 @@ pub fn ui(ui: &mut Ui, rows: &[Row], selected: &[String]) {
     }
     if let Some(dot) = near {
         let text = format!(
-            "{} seed {}\nNDCG@10 {:.4} ± {:.4}\n{:.2} ms a request\n{}",
+            "{} seed {}\nNDCG@10 {}\n{:.2} ms a request\n{}",
             dot.row.title(),
             dot.row.seed_text(),
-            dot.ndcg10,
-            dot.half,
+            metric_text(dot.ndcg10, dot.row.ndcg10.and_then(|estimate| estimate.ci95)),
             dot.latency,
             dot.row.key(),
         );
@@ -108,7 +110,7 @@ pub fn ui(ui: &mut Ui, rows: &[Row], selected: &[String]) {
 }
 
 /// The same as a picture.
-pub fn figure(rows: &[Row], dark: bool) -> Chart {
+pub fn figure(rows: &[&Row], dark: bool) -> Chart {
     let dots = dots(rows);
     let series = Solver::ALL
         .iter()
@@ -120,9 +122,7 @@ pub fn figure(rows: &[Row], dark: bool) -> Chart {
                 name: solver.title().to_owned(),
                 color,
                 points: of.iter().map(|dot| [dot.latency, dot.ndcg10]).collect(),
-                band: Some(
-                    of.iter().map(|dot| (dot.ndcg10 - dot.half, dot.ndcg10 + dot.half)).collect(),
-                ),
+                band: Some(of.iter().map(|dot| (dot.ends[0], dot.ends[1])).collect()),
                 kind: Kind::Dots { labels: Vec::new() },
             }
         })

@@ -269,7 +269,7 @@ impl TrainPage {
                     Some(raw) => Prepared::from_dataset(&raw, &config, context)?,
                     None => Prepared::load(&config, context)?,
                 };
-                ablation::resume(dir, &prepared, &device, context).map(|_| None)
+                ablation::resume(dir, &config, &prepared, &device, context).map(|_| None)
             }),
         );
     }
@@ -311,7 +311,7 @@ impl TrainPage {
                 return session.toasts.info(text);
             }
             Outcome::Failed(error) => {
-                self.offer_cpu = matches!(error, TrainError::DeviceLost(_) | TrainError::Device(_));
+                self.offer_cpu = error.is_device();
                 error.to_string()
             }
             Outcome::Panicked(message) => {

@@ -3,8 +3,7 @@
 use eframe::egui::{Label, RichText, Ui};
 
 use super::verdict;
-use crate::runs::{AblationTable, MetricCell};
-use crate::settings::Solver;
+use crate::runs::{AblationTable, MetricCell, metric_text, model_title};
 use crate::workbench::format;
 use crate::workbench::theme::{UNIT, palette};
 use crate::workbench::widgets::{Cell, Column, grid_table, legend_dot, page_scroll};
@@ -18,7 +17,7 @@ pub fn ui(ui: &mut Ui, table: &AblationTable) {
         let text = format!(
             "Protocol {}, {} test queries; {} on {}: {} users, {} items, {} events. Latency is the \
              median for a batch of 64 and for one request. Intervals are 95 %, over queries and \
-             seeds; p-values are two-sided and not corrected for the number of pairs.",
+             seeds; p-values are two-sided and adjusted for the number of comparisons (Holm).",
             table.protocol,
             format::count(table.rows.first().map_or(0, |row| row.n) as u64),
             table.data.name,
@@ -70,10 +69,10 @@ pub fn table_ui(ui: &mut Ui, table: &AblationTable) {
         .rows
         .iter()
         .map(|row| {
-            let name = verdict::title(&row.model);
-            let name = match row.model.parse::<Solver>() {
-                Ok(solver) => Cell::text(name).dot(palette.solver(solver)),
-                Err(_) => Cell::text(format!("{name} (baseline)")).color(palette.muted),
+            let name = model_title(&row.model);
+            let name = match row.solver {
+                Some(solver) => Cell::text(name).dot(palette.solver(solver)),
+                None => Cell::text(format!("{name} (baseline)")).color(palette.muted),
             };
             let latency = row.latency_ms.as_ref();
             let seeds = if row.baseline { dash() } else { row.seeds.to_string() };
@@ -92,8 +91,5 @@ pub fn table_ui(ui: &mut Ui, table: &AblationTable) {
 }
 
 fn metric(cell: &MetricCell) -> String {
-    match cell.ci95 {
-        Some([low, high]) => format!("{:.4} ± {:.4}", cell.mean, (high - low) / 2.0),
-        None => format!("{:.4}", cell.mean),
-    }
+    metric_text(cell.mean, cell.ci95)
 }

@@ -1,10 +1,9 @@
 //! What an ablation says, in plain words.
 
-use crate::runs::{AblationTable, ComparisonRow};
-use crate::settings::Solver;
+use crate::runs::{AblationTable, ComparisonRow, TableRow, model_title};
 use crate::workbench::format;
 
-/// The level at which a difference counts as told.
+/// The level at which a difference counts as told, all of a table's comparisons together.
 const LEVEL: f64 = 0.05;
 
 /// One finding, and whether a difference was told.
@@ -15,11 +14,22 @@ pub struct Finding {
 }
 
 /// The findings on NDCG@10: every pair of models, then the best model and the strongest baseline.
+///
+/// The best is chosen on validation, so that the test queries choose nothing that they then judge.
+/// Where there was no validation, every model is set against the strongest baseline.
 pub fn findings(table: &AblationTable) -> Vec<Finding> {
+    let named = |row: &TableRow, name: &str| row.model == name;
+    let best = table.best_by_validation();
+    let strongest = table.strongest_baseline();
+    let chosen = |row: &ComparisonRow| {
+        !is_baseline(table, &row.b)
+            || best.is_none_or(|best| named(best, &row.a))
+                && strongest.is_some_and(|strongest| named(strongest, &row.b))
+    };
     table
         .comparisons
         .iter()
-        .filter(|comparison| comparison.metric == "ndcg10")
+        .filter(|comparison| comparison.metric == "ndcg10" && chosen(comparison))
         .map(|comparison| finding(table, comparison))
         .collect()
 }
@@ -33,9 +43,9 @@ fn finding(table: &AblationTable, row: &ComparisonRow) -> Finding {
     };
     let interval =
         ci.map_or_else(String::new, |[low, high]| format!("95 % CI {low:+.4} to {high:+.4}, "));
-    let p = row.p.map_or_else(|| "not tested".to_owned(), format::p_value);
-    let told = row.p.is_some_and(|p| p < LEVEL);
-    let (better_title, other_title) = (title(better), title(other));
+    let p = row.p_adjusted.map_or_else(|| "not tested".to_owned(), format::p_value);
+    let told = row.p_adjusted.is_some_and(|p| p < LEVEL);
+    let (better_title, other_title) = (model_title(better), model_title(other));
     let lost = is_baseline(table, better);
     let text = match (told, lost) {
         (true, true) => format!(
@@ -59,35 +69,20 @@ fn is_baseline(table: &AblationTable, name: &str) -> bool {
 
 /// The best model, for a toast.
 pub fn headline(table: &AblationTable) -> String {
-    let best = table
-        .rows
-        .iter()
-        .filter(|row| !row.baseline)
-        .max_by(|a, b| a.ndcg10.mean.total_cmp(&b.ndcg10.mean));
-    match best {
-        Some(best) => {
-            format!("Done. {} is best: NDCG@10 {:.4}", title(&best.model), best.ndcg10.mean)
-        }
+    match table.best_by_validation() {
+        Some(best) => format!(
+            "Done. {} is best on validation: test NDCG@10 {:.4}",
+            model_title(&best.model),
+            best.ndcg10.mean
+        ),
         None => "Done.".to_owned(),
-    }
-}
-
-/// A model or baseline as people write it.
-pub fn title(model: &str) -> String {
-    match model.parse::<Solver>() {
-        Ok(solver) => solver.title().to_owned(),
-        Err(_) => {
-            let mut letters = model.chars();
-            let first = letters.next().map(|letter| letter.to_uppercase().to_string());
-            first.unwrap_or_default() + letters.as_str()
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runs::DataRecord;
+    use crate::runs::{DataRecord, sample_table};
 
     fn table(delta: f64, p: Option<f64>) -> AblationTable {
         AblationTable {
@@ -107,7 +102,9 @@ mod tests {
                 metric: "ndcg10".to_owned(),
                 delta,
                 ci95: Some([delta - 0.01, delta + 0.01]),
-                p,
+                // Alone it would be told.
+                p: Some(1e-9),
+                p_adjusted: p,
                 paired: true,
             }],
         }
@@ -129,5 +126,20 @@ mod tests {
         assert!(!finding.told);
         assert!(finding.text.starts_with("No difference between GRU and RK4 can be told"));
         assert!(!findings(&table(0.2, None))[0].told);
+    }
+
+    #[test]
+    fn only_the_model_that_validation_chose_meets_the_strongest_baseline() {
+        let mut table = sample_table(&[]);
+        // RK4 is better on the test.
+        table.rows[0].valid_ndcg10 = Some(0.9);
+        let texts: Vec<String> = findings(&table).into_iter().map(|found| found.text).collect();
+        assert_eq!(texts.len(), 2, "{texts:?}");
+        assert!(texts[0].starts_with("RK4 beats GRU"), "{texts:?}");
+        assert!(texts[1].contains("GRU") && texts[1].contains("Popularity"), "{texts:?}");
+        assert!(headline(&table).starts_with("Done. GRU is best on validation"));
+        table.rows[0].valid_ndcg10 = None;
+        table.rows[1].valid_ndcg10 = None;
+        assert_eq!(findings(&table).len(), 3);
     }
 }
