@@ -10,7 +10,8 @@ const BASELINES: [(&str, RankOf); 2] =
     [("popularity", |query| query.popularity), ("markov", |query| query.markov)];
 
 impl AblationTable {
-    /// The table of finished runs, with the ranks of their test queries from `store`.
+    /// The table of finished runs, with the ranks of their test queries from `store`. Models come
+    /// in the order of the solvers, as in a plan: runs of one plan are created within one second.
     ///
     /// # Errors
     /// [`RunError::Incomparable`] where they were not judged on the same data in the same way,
@@ -28,6 +29,8 @@ impl AblationTable {
                 });
             }
         }
+        let mut summaries: Vec<&RunSummary> = summaries.iter().collect();
+        summaries.sort_by_key(|summary| (summary.config.model.solver, summary.seed));
         let mut files = summaries
             .iter()
             .map(|summary| store.ranks(&summary.run))
@@ -49,7 +52,9 @@ impl AblationTable {
         let runs: Vec<(RunSummary, Vec<u32>)> = summaries
             .iter()
             .zip(files)
-            .map(|(summary, file)| (summary.clone(), file.iter().map(|query| query.rank).collect()))
+            .map(|(summary, file)| {
+                ((*summary).clone(), file.iter().map(|query| query.rank).collect())
+            })
             .collect();
         let protocol = first.config.evaluation.protocol.word();
         Ok(Self::build(protocol, &first.data, &first.device, &runs, &baselines))

@@ -75,7 +75,9 @@ impl Range<'_> {
         } else if value != 0.0 && value.abs() < 0.01 {
             format!("{value:.1e}")
         } else {
-            format!("{value:.2}")
+            // Three figures where two places would round them away: 0.015.
+            let places = if value != 0.0 && value.abs() < 0.1 { 3 } else { 2 };
+            format!("{value:.places$}")
         }
     }
 }
