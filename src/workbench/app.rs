@@ -183,7 +183,9 @@ impl App {
             input.raw.dropped_files.first().map(|file| file.path().to_string_lossy().into_owned())
         });
         if let Some(path) = dropped {
-            self.session.ask(Command::Load(path));
+            let is_preset = path.to_lowercase().ends_with(".toml");
+            let open = if is_preset { Command::ReadPreset } else { Command::Load };
+            self.session.ask(open(path));
         }
         if ctx.input(|input| input.raw.hovered_files.is_empty()) {
             return;
