@@ -133,6 +133,9 @@ pub struct AblationOptions {
     /// Seeds for each model
     #[arg(long, value_name = "N")]
     pub seeds: Option<usize>,
+    /// Go on with the interrupted runs of a group (see `deepm3 runs list`), or of the `latest`
+    #[arg(long, value_name = "GROUP", conflicts_with_all = ["preset", "set", "models", "seeds", "seed", "epochs", "protocol"])]
+    pub resume: Option<String>,
 }
 
 #[derive(Debug, Args)]

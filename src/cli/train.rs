@@ -12,7 +12,7 @@ use crate::dynamics::model::System1;
 use crate::dynamics::{device, parameters};
 use crate::evaluation::mean_metric;
 use crate::jobs::{Cancelled, Context};
-use crate::runs::{AblationTable, LatencyRecord, RunState, RunStore, RunSummary};
+use crate::runs::{AblationTable, LatencyRecord, RunEntry, RunState, RunStore, RunSummary};
 use crate::settings::{Config, Protocol, Solver};
 use crate::training::evaluate::{self as evaluation, per_query};
 use crate::training::{Plan, Prepared, RunKey, TrainError, TrainEvent, ablation, checkpoint};
@@ -45,6 +45,9 @@ pub fn train(options: &TrainOptions, common: &Common) -> Result<()> {
 }
 
 pub fn ablation(options: &AblationOptions, common: &Common) -> Result<()> {
+    if let Some(group) = &options.resume {
+        return resume_group(group, options, common);
+    }
     let mut config = config_of(&options.config)?;
     if let Some(models) = &options.models {
         config.ablation.models.clone_from(models);
@@ -225,7 +228,7 @@ fn print_training(summary: &RunSummary, common: &Common) -> Result<()> {
 fn resume(spec: &str, options: &TrainOptions, common: &Common) -> Result<()> {
     let store = RunStore::open(common.runs.as_deref())?;
     let entry = if spec == "latest" {
-        let interrupted = |entry: &crate::runs::RunEntry| entry.state == RunState::Interrupted;
+        let interrupted = |entry: &RunEntry| entry.state == RunState::Interrupted;
         store
             .list()
             .into_iter()
@@ -250,6 +253,90 @@ fn resume(spec: &str, options: &TrainOptions, common: &Common) -> Result<()> {
     print_training(&trained.summary, common)
 }
 
+/// Finish what is left of an ablation, measure the latency of runs that have none yet, and print
+/// the table of all of them.
+fn resume_group(group: &str, options: &AblationOptions, common: &Common) -> Result<()> {
+    let store = RunStore::open(common.runs.as_deref())?;
+    let mut all = store.list();
+    all.reverse();
+    let group_of = |entry: &RunEntry| entry.settings().map(|c| c.ablation.group.clone());
+    let group = if group == "latest" {
+        let interrupted = all.iter().rev().find(|entry| entry.state == RunState::Interrupted);
+        interrupted.and_then(group_of).context("no run is interrupted")?
+    } else {
+        group.to_owned()
+    };
+    all.retain(|entry| group_of(entry).as_deref() == Some(group.as_str()));
+    let first = all.first().and_then(RunEntry::settings).cloned();
+    let mut shared = first
+        .with_context(|| format!("no run is of group `{group}`; `deepm3 runs list` shows them"))?;
+    options.config.data.apply(&mut shared)?;
+    // Each run is announced by its id; its events all carry index 0.
+    let context = events(common, Vec::new(), Ended::default())?;
+    let prepared = Prepared::load(&shared, &context)?;
+    for entry in &all {
+        let mut dir = match entry.state {
+            RunState::Interrupted | RunState::Done => store.open_run(&entry.id)?,
+            _ => continue,
+        };
+        let mut config = dir.read_config()?;
+        config.data = shared.data.clone();
+        if entry.state == RunState::Interrupted {
+            if !common.quiet {
+                eprintln!("going on with {}", entry.id);
+            }
+            ablation::resume(dir, &config, &prepared, &common.device, &context).map_err(stopped)?;
+        } else if let Some(mut summary) = entry.summary.clone().filter(|s| s.latency.is_none()) {
+            let (_, latency) = judge(&store, &config, &summary, &prepared, common, &context)?;
+            summary.latency = latency;
+            dir.write_summary(&summary)?;
+        }
+    }
+    let of_group =
+        |entry: RunEntry| all.iter().any(|one| one.id == entry.id).then_some(entry.summary);
+    let summaries: Vec<RunSummary> =
+        store.list().into_iter().filter_map(of_group).flatten().collect();
+    let table = AblationTable::of_stored(&store, &summaries)?;
+    if common.json {
+        return output::json(&table);
+    }
+    println!("{}", table.to_text());
+    Ok(())
+}
+
+/// Rank the test queries with a run's stored weights, and time its answers.
+fn judge<E>(
+    store: &RunStore,
+    config: &Config,
+    summary: &RunSummary,
+    prepared: &Prepared,
+    common: &Common,
+    context: &Context<E>,
+) -> Result<(Vec<u32>, Option<LatencyRecord>)> {
+    if prepared.record.fingerprint != summary.data.fingerprint {
+        return Err(TrainError::OtherData {
+            run: summary.run.clone(),
+            expected: summary.data.fingerprint.clone(),
+            found: prepared.record.fingerprint.clone(),
+        }
+        .into());
+    }
+    let (weights, _) = checkpoint::decode(&store.model(&summary.run)?)?;
+    let weights = parameters::fit(&config.model, prepared.data.items(), weights)?;
+    let info = device::choose(&common.device)?;
+    let device = info.open()?;
+    let model = System1::new(&config.model, &parameters::upload(&weights, &device));
+    let (data, split) = (&prepared.data, &prepared.split);
+    let settings = (&config.model, &config.evaluation);
+    let go_on = || -> Result<(), Cancelled> { context.checkpoint() };
+    let ranks = evaluation::ranks(&model, data, &split.test, split.input_len, settings, go_on)?;
+    let label = info.label();
+    let at = (&device, label.as_str());
+    let latency =
+        evaluation::latency(&model, data, &split.test, split.input_len, &config.model, at);
+    Ok((ranks, latency))
+}
+
 pub fn evaluate(options: &EvaluateOptions, common: &Common) -> Result<()> {
     let store = RunStore::open(common.runs.as_deref())?;
     let entry = store.find(&options.run)?;
@@ -262,36 +349,8 @@ pub fn evaluate(options: &EvaluateOptions, common: &Common) -> Result<()> {
     }
     let context = output::context::<()>(common, |()| ())?;
     let prepared = Prepared::load(&config, &context)?;
-    if prepared.record.fingerprint != summary.data.fingerprint {
-        return Err(TrainError::OtherData {
-            run: summary.run,
-            expected: summary.data.fingerprint,
-            found: prepared.record.fingerprint,
-        }
-        .into());
-    }
-    let (weights, _) = checkpoint::decode(&store.model(&entry.id)?)?;
-    let weights = parameters::fit(&config.model, prepared.data.items(), weights)?;
-    let info = device::choose(&common.device)?;
-    let device = info.open()?;
-    let model = System1::new(&config.model, &parameters::upload(&weights, &device));
-    let ranks = evaluation::ranks(
-        &model,
-        &prepared.data,
-        &prepared.split.test,
-        prepared.split.input_len,
-        (&config.model, &config.evaluation),
-        || -> Result<(), Cancelled> { context.checkpoint() },
-    )?;
-    let label = info.label();
-    let latency = evaluation::latency(
-        &model,
-        &prepared.data,
-        &prepared.split.test,
-        prepared.split.input_len,
-        &config.model,
-        (&device, &label),
-    );
+    let (ranks, latency) = judge(&store, &config, &summary, &prepared, common, &context)?;
+    let label = device::choose(&common.device)?.label();
     let metrics = per_query(&ranks);
     let (hr10, ndcg10) = (mean_metric(&[metrics.hit]), mean_metric(&[metrics.ndcg]));
     if common.json {

@@ -1,25 +1,27 @@
 //! One training: from a config and prepared data to a finished run folder.
 
-use std::collections::HashMap;
+mod finish;
+mod random;
+
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::{Rng, RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::RngExt;
 
 use super::adam::{Adam, Update};
-use super::baselines::Baseline;
-use super::checkpoint::{self, Best, Checkpoint, Position};
+use super::checkpoint::{Best, Checkpoint, Position};
 use super::evaluate::{self, per_query};
 use super::schedule::learning_rate;
 use super::{Prepared, TrainError, TrainEvent};
 use crate::dynamics::batch::Batch;
 use crate::dynamics::model::{Dropout, System1};
 use crate::dynamics::parameters::{self, Matrix};
-use crate::evaluation::{mean_metric, reciprocal_rank};
 use crate::jobs::Context;
-use crate::runs::{LatencyRecord, MetricRecord, QueryRank, RunDir, RunSummary};
+use crate::runs::{MetricRecord, RunDir};
 use crate::settings::{Config, Targets};
+
+pub use finish::Trained;
+use random::{epoch_order, step_rng};
 
 /// How often losses are read from the device and shown.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
@@ -33,13 +35,6 @@ pub struct Task<'a> {
     pub device: &'a Device,
     /// As shown beside its numbers.
     pub device_label: &'a str,
-}
-
-/// A finished training, with what a latency measurement needs.
-pub struct Trained {
-    pub summary: RunSummary,
-    pub ranks: Vec<u32>,
-    weights: Vec<Matrix>,
 }
 
 /// Train in `dir`, from its checkpoint where it has one, and write everything a run holds.
@@ -403,95 +398,6 @@ impl<'a> Training<'a> {
             })
             .collect()
     }
-
-    /// Test the chosen weights and write the run's final files.
-    fn finish(
-        mut self,
-        dir: &mut RunDir,
-        context: &Context<TrainEvent>,
-    ) -> Result<Trained, TrainError> {
-        let task = self.task;
-        let (config, prepared) = (task.config, task.prepared);
-        let weights = if config.training.keep_best && !self.best.is_empty() {
-            std::mem::take(&mut self.best)
-        } else {
-            self.download(&self.parameters)?
-        };
-        let model = System1::new(&config.model, &parameters::upload(&weights, task.device));
-        let ranks = evaluate::ranks(
-            &model,
-            &prepared.data,
-            &prepared.split.test,
-            prepared.split.input_len,
-            (&config.model, &config.evaluation),
-            || context.checkpoint(),
-        )?;
-        let metrics = per_query(&ranks);
-        let mrr = ranks.iter().map(|&rank| reciprocal_rank(rank)).sum::<f64>()
-            / ranks.len().max(1) as f64;
-        let probe = &prepared.split.test[..prepared.split.test.len().min(64)];
-        let probe = evaluate::batch_of(
-            &prepared.data,
-            probe,
-            probe.len(),
-            prepared.split.input_len,
-            &config.model,
-        );
-        let best = self.position.best.clone();
-        let summary = RunSummary {
-            run: dir.id().to_owned(),
-            group: Some(config.ablation.group.clone()).filter(|group| !group.is_empty()),
-            created: dir.created(),
-            finished: jiff::Timestamp::now(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            model: config.model.solver.word().to_owned(),
-            seed: config.training.seed as u64,
-            config: config.clone(),
-            data: prepared.record.clone(),
-            device: task.device_label.to_owned(),
-            params: parameters::count(&config.model, prepared.data.items()),
-            hr10: mean_metric(&[metrics.hit]),
-            ndcg10: mean_metric(&[metrics.ndcg]),
-            mrr,
-            valid_ndcg10: best.as_ref().map_or(f64::NAN, |best| f64::from_bits(best.ndcg10_bits)),
-            best_epoch: best.map_or(self.position.epoch, |best| best.epoch),
-            epochs: self.position.epoch,
-            train_loss: self.last_loss,
-            train_seconds: self.position.seconds,
-            step_halving_error: model.step_halving_error(&probe),
-            latency: None,
-            baselines: prepared.baseline_records(),
-        };
-        // One entry: several would be written in an order of their own each time.
-        let about = serde_json::json!({
-            "config": config.to_toml(),
-            "fingerprint": prepared.record.fingerprint,
-            "items": prepared.data.items(),
-        });
-        let metadata = HashMap::from([("deepm3".to_owned(), about.to_string())]);
-        let named = weights.iter().map(|matrix| (matrix.name.clone(), matrix));
-        dir.write_model(&checkpoint::encode(named, metadata)?)?;
-        dir.write_ranks(&query_ranks(prepared, &ranks))?;
-        dir.write_summary(&summary)?;
-        dir.clear_checkpoint()?;
-        Ok(Trained { summary, ranks, weights })
-    }
-}
-
-impl Trained {
-    /// Time the trained model's answers; alone on the machine, so after the other trainings.
-    pub fn measure(&self, task: &Task<'_>) -> Option<LatencyRecord> {
-        let model =
-            System1::new(&task.config.model, &parameters::upload(&self.weights, task.device));
-        evaluate::latency(
-            &model,
-            &task.prepared.data,
-            &task.prepared.split.test,
-            task.prepared.split.input_len,
-            &task.config.model,
-            (task.device, task.device_label),
-        )
-    }
 }
 
 /// Optimiser steps in one epoch.
@@ -499,80 +405,7 @@ pub fn steps_per_epoch(prepared: &Prepared, config: &Config) -> u64 {
     prepared.split.train.len().div_ceil(config.training.batch_size) as u64
 }
 
-fn query_ranks(prepared: &Prepared, ranks: &[u32]) -> Vec<QueryRank> {
-    let data = &prepared.data;
-    let counted = |wanted: Baseline| {
-        prepared.baselines.iter().find(|(name, _)| *name == wanted).map(|(_, ranks)| ranks)
-    };
-    let (popularity, markov) = (counted(Baseline::Popularity), counted(Baseline::Markov));
-    let at = |ranks: Option<&Vec<u32>>, place: usize| ranks.and_then(|r| r.get(place).copied());
-    prepared
-        .split
-        .test
-        .iter()
-        .zip(ranks)
-        .enumerate()
-        .map(|(place, (query, &rank))| QueryRank {
-            user: data.user_ids[query.user].clone(),
-            item: data.item_ids[data.item[query.target] as usize].clone(),
-            rank,
-            popularity: at(popularity, place),
-            markov: at(markov, place),
-        })
-        .collect()
-}
-
 /// Values of a tensor on the host.
 fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, TrainError> {
     tensor.try_to_vec_as::<f32>().map_err(|error| TrainError::DeviceLost(error.to_string()))
-}
-
-/// Random numbers of one purpose, derived from what they are for: nothing to save, nothing to lose.
-fn derived(seed: u64, stream: u64, index: u64) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(stream);
-    rng.set_word_pos(u128::from(index) << 32);
-    rng
-}
-
-/// For the dropout masks of one step.
-fn step_rng(seed: u64, step: u64) -> ChaCha8Rng {
-    derived(seed, 2, step)
-}
-
-/// The order of the training sequences in one epoch (Fisher–Yates).
-fn epoch_order(sequences: usize, seed: u64, epoch: usize) -> Vec<u32> {
-    let mut rng = derived(seed, 1, epoch as u64);
-    let mut order: Vec<u32> = (0..sequences as u32).collect();
-    for place in (1..order.len()).rev() {
-        order.swap(place, below(&mut rng, place + 1));
-    }
-    order
-}
-
-fn below(rng: &mut impl Rng, bound: usize) -> usize {
-    rng.random_range(0..bound)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_epoch_has_an_order_of_its_own_that_can_be_made_again() {
-        let first = epoch_order(100, 1, 0);
-        assert_eq!(first, epoch_order(100, 1, 0));
-        assert_ne!(first, epoch_order(100, 1, 1));
-        assert_ne!(first, epoch_order(100, 2, 0));
-        let mut sorted = first;
-        sorted.sort_unstable();
-        assert_eq!(sorted, (0..100).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn dropout_draws_of_two_steps_do_not_overlap() {
-        let draw = |step| step_rng(1, step).random::<u64>();
-        assert_eq!(draw(1), draw(1));
-        assert_ne!(draw(1), draw(2));
-    }
 }

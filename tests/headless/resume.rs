@@ -120,3 +120,29 @@ fn a_stop_is_heard_within_a_second_and_can_be_resumed() {
     assert!(errors.contains("--resume"), "{errors}");
     assert!(only_run(runs.path()).join("checkpoint/state.safetensors").exists());
 }
+
+/// An ablation that is killed is finished by one command, with the table of all its runs.
+#[test]
+fn a_killed_ablation_is_finished_as_one() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut child = program(runs.path())
+        .args(["ablation", "--models", "gru,rk4", "--seeds", "1", "--set", "ablation.group=g"])
+        .args(crate::program::TINY)
+        .args(["--set", "training.epochs=6", "--set", "training.checkpoint_seconds=0.2"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(1200));
+    assert!(child.try_wait().unwrap().is_none(), "the machine was too fast to be killed");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let table = json(runs.path(), &["ablation", "--resume", "latest"]);
+    for model in ["gru", "rk4"] {
+        let row = table["rows"].as_array().unwrap().iter().find(|row| row["model"] == model);
+        let row = row.unwrap_or_else(|| panic!("{model} is missing: {table}"));
+        assert!(row["latency_ms"]["single"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    let list = json(runs.path(), &["runs", "list"]);
+    assert!(list["runs"].as_array().unwrap().iter().all(|run| run["state"] == "done"), "{list}");
+}
