@@ -120,7 +120,7 @@ fn show(store: &RunStore, spec: &str, common: &Common) -> Result<()> {
 }
 
 /// Finished runs named by ids, prefixes or groups, in the order given, without repetition.
-fn select(store: &RunStore, specs: &[String]) -> Result<Vec<RunSummary>> {
+pub(super) fn select(store: &RunStore, specs: &[String]) -> Result<Vec<RunSummary>> {
     let all = store.list();
     let mut chosen: Vec<RunSummary> = Vec::new();
     for spec in specs {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
+use burn::tensor::Device;
 use serde_json::json;
 
 use super::arguments::{AblationOptions, Common, EvaluateOptions, TrainOptions, Usage};
@@ -274,6 +275,8 @@ fn resume_group(group: &str, options: &AblationOptions, common: &Common) -> Resu
     // Each run is announced by its id; its events all carry index 0.
     let context = events(common, Vec::new(), Ended::default())?;
     let prepared = Prepared::load(&shared, &context)?;
+    let info = device::choose(&common.device)?;
+    let (device, label) = (info.open()?, info.label());
     for entry in &all {
         let mut dir = match entry.state {
             RunState::Interrupted | RunState::Done => store.open_run(&entry.id)?,
@@ -287,15 +290,13 @@ fn resume_group(group: &str, options: &AblationOptions, common: &Common) -> Resu
             }
             ablation::resume(dir, &config, &prepared, &common.device, &context).map_err(stopped)?;
         } else if let Some(mut summary) = entry.summary.clone().filter(|s| s.latency.is_none()) {
-            let (_, latency) = judge(&store, &config, &summary, &prepared, common, &context)?;
+            let at = (&device, label.as_str());
+            let (_, latency) = judge(&store, &config, &summary, &prepared, at, &context)?;
             summary.latency = latency;
             dir.write_summary(&summary)?;
         }
     }
-    let of_group =
-        |entry: RunEntry| all.iter().any(|one| one.id == entry.id).then_some(entry.summary);
-    let summaries: Vec<RunSummary> =
-        store.list().into_iter().filter_map(of_group).flatten().collect();
+    let summaries = super::runs::select(&store, &[group])?;
     let table = AblationTable::of_stored(&store, &summaries)?;
     if common.json {
         return output::json(&table);
@@ -310,7 +311,7 @@ fn judge<E>(
     config: &Config,
     summary: &RunSummary,
     prepared: &Prepared,
-    common: &Common,
+    at: (&Device, &str),
     context: &Context<E>,
 ) -> Result<(Vec<u32>, Option<LatencyRecord>)> {
     if prepared.record.fingerprint != summary.data.fingerprint {
@@ -323,15 +324,11 @@ fn judge<E>(
     }
     let (weights, _) = checkpoint::decode(&store.model(&summary.run)?)?;
     let weights = parameters::fit(&config.model, prepared.data.items(), weights)?;
-    let info = device::choose(&common.device)?;
-    let device = info.open()?;
-    let model = System1::new(&config.model, &parameters::upload(&weights, &device));
+    let model = System1::new(&config.model, &parameters::upload(&weights, at.0));
     let (data, split) = (&prepared.data, &prepared.split);
     let settings = (&config.model, &config.evaluation);
     let go_on = || -> Result<(), Cancelled> { context.checkpoint() };
     let ranks = evaluation::ranks(&model, data, &split.test, split.input_len, settings, go_on)?;
-    let label = info.label();
-    let at = (&device, label.as_str());
     let latency =
         evaluation::latency(&model, data, &split.test, split.input_len, &config.model, at);
     Ok((ranks, latency))
@@ -349,8 +346,10 @@ pub fn evaluate(options: &EvaluateOptions, common: &Common) -> Result<()> {
     }
     let context = output::context::<()>(common, |()| ())?;
     let prepared = Prepared::load(&config, &context)?;
-    let (ranks, latency) = judge(&store, &config, &summary, &prepared, common, &context)?;
-    let label = device::choose(&common.device)?.label();
+    let info = device::choose(&common.device)?;
+    let (device, label) = (info.open()?, info.label());
+    let at = (&device, label.as_str());
+    let (ranks, latency) = judge(&store, &config, &summary, &prepared, at, &context)?;
     let metrics = per_query(&ranks);
     let (hr10, ndcg10) = (mean_metric(&[metrics.hit]), mean_metric(&[metrics.ndcg]));
     if common.json {
