@@ -15,6 +15,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Columns, Dataset, ItemMeta};
+use crate::jobs::Cancelled;
 
 /// Size and seed of a generated set.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -142,8 +143,14 @@ fn normal(rng: &mut impl Rng) -> f64 {
     (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
 
-/// Generate the set. The same options give the same set.
-pub fn drift(options: DriftOptions) -> Dataset {
+/// Generate the set. The same options give the same set. `go_on` is asked before each user.
+///
+/// # Errors
+/// [`Cancelled`] when `go_on` says so.
+pub fn drift(
+    options: DriftOptions,
+    mut go_on: impl FnMut() -> Result<(), Cancelled>,
+) -> Result<Dataset, Cancelled> {
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let field = DriftField {
         centres: CENTRES.iter().map(|(centre, _)| *centre).collect(),
@@ -157,6 +164,7 @@ pub fn drift(options: DriftOptions) -> Dataset {
     let mut state = Vec::new();
     let mut weights = vec![0.0; options.items];
     for user in 0..options.users {
+        go_on()?;
         let mut z = [1.6 * normal(&mut rng), 1.6 * normal(&mut rng)];
         let mut day = rng.random::<f64>() * 365.0;
         let events = rng.random_range(14..=22);
@@ -180,7 +188,7 @@ pub fn drift(options: DriftOptions) -> Dataset {
     let user_ids = (1..=options.users).map(|user| user.to_string()).collect();
     let item_ids = (1..=options.items).map(|item| item.to_string()).collect();
     let attractors = field.centres.iter().map(|&centre| field.fixed_point(centre)).collect();
-    let mut data = Dataset::from_columns(columns, user_ids, item_ids);
+    let mut data = Dataset::from_columns(columns, user_ids, item_ids, go_on)?;
     data.name = "drift".to_owned();
     data.source = "drift".to_owned();
     data.meta = describe_items(&item_place, &field, &mut rng);
@@ -191,7 +199,7 @@ pub fn drift(options: DriftOptions) -> Dataset {
         options.seed
     ));
     data.truth = Some(Arc::new(DriftTruth { field, item_place, state, attractors }));
-    data
+    Ok(data)
 }
 
 /// Items spread over the disc without clumps: each is the farthest of a few random candidates.
@@ -331,6 +339,11 @@ fn describe_items(places: &[[f64; 2]], field: &DriftField, rng: &mut impl Rng) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The set, never asked to stop.
+    fn drift(options: DriftOptions) -> Dataset {
+        super::drift(options, || Ok(())).unwrap()
+    }
 
     #[test]
     fn the_same_seed_gives_the_same_set() {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::drift::DriftTruth;
+use super::pace::{Pace, STEPS};
+use crate::jobs::Cancelled;
 
 /// What is known of an item besides its id.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -79,34 +81,50 @@ impl Dataset {
     /// Group columns by user and sort each user's events by time; ties keep the order of the rows.
     ///
     /// `columns.user` must be below `user_ids.len()` and `columns.item` below `item_ids.len()`.
-    pub fn from_columns(columns: Columns, user_ids: Vec<String>, item_ids: Vec<String>) -> Self {
-        let n = columns.user.len();
+    /// `go_on` is asked every few milliseconds, but not while one user's events are sorted.
+    ///
+    /// # Errors
+    /// [`Cancelled`] when `go_on` says so.
+    pub fn from_columns(
+        columns: Columns,
+        user_ids: Vec<String>,
+        item_ids: Vec<String>,
+        go_on: impl FnMut() -> Result<(), Cancelled>,
+    ) -> Result<Self, Cancelled> {
+        let mut pace = Pace::new(go_on);
         let mut offsets = vec![0usize; user_ids.len() + 1];
-        for &user in &columns.user {
-            offsets[user as usize + 1] += 1;
+        for users in columns.user.chunks(STEPS) {
+            pace.step(users.len())?;
+            for &user in users {
+                offsets[user as usize + 1] += 1;
+            }
         }
         for user in 0..user_ids.len() {
             offsets[user + 1] += offsets[user];
         }
         // Counting sort by user keeps file order; then a stable sort by time within a user.
         let mut next = offsets.clone();
-        let mut order = vec![0u32; n];
-        for (row, &user) in columns.user.iter().enumerate() {
-            order[next[user as usize]] = row as u32;
-            next[user as usize] += 1;
+        let mut order = vec![0u32; columns.user.len()];
+        let mut row = 0;
+        for users in columns.user.chunks(STEPS) {
+            pace.step(users.len())?;
+            for &user in users {
+                order[next[user as usize]] = row;
+                next[user as usize] += 1;
+                row += 1;
+            }
         }
         drop(next);
         for user in 0..user_ids.len() {
-            order[offsets[user]..offsets[user + 1]].sort_by_key(|&row| columns.time[row as usize]);
+            let rows = &mut order[offsets[user]..offsets[user + 1]];
+            pace.step(1 + rows.len())?;
+            rows.sort_by_key(|&row| columns.time[row as usize]);
         }
-        let item = order.iter().map(|&row| columns.item[row as usize]).collect();
-        let time = order.iter().map(|&row| columns.time[row as usize]).collect();
-        let rating = if columns.rating.is_empty() {
-            Vec::new()
-        } else {
-            order.iter().map(|&row| columns.rating[row as usize]).collect()
-        };
-        Self { user_ids, item_ids, offsets, item, time, rating, ..Self::default() }
+        let item = pick(&columns.item, &order, &mut pace)?;
+        let time = pick(&columns.time, &order, &mut pace)?;
+        let rated: &[u32] = if columns.rating.is_empty() { &[] } else { &order };
+        let rating = pick(&columns.rating, rated, &mut pace)?;
+        Ok(Self { user_ids, item_ids, offsets, item, time, rating, ..Self::default() })
     }
 
     pub fn users(&self) -> usize {
@@ -136,6 +154,20 @@ impl Dataset {
     }
 }
 
+/// The values of `rows`, in their order.
+fn pick<T: Copy>(
+    values: &[T],
+    rows: &[u32],
+    pace: &mut Pace<impl FnMut() -> Result<(), Cancelled>>,
+) -> Result<Vec<T>, Cancelled> {
+    let mut picked = Vec::with_capacity(rows.len());
+    for rows in rows.chunks(STEPS) {
+        pace.step(rows.len())?;
+        picked.extend(rows.iter().map(|&row| values[row as usize]));
+    }
+    Ok(picked)
+}
+
 impl History<'_> {
     pub fn len(&self) -> usize {
         self.item.len()
@@ -150,6 +182,10 @@ impl History<'_> {
 mod tests {
     use super::*;
 
+    fn ids(n: usize) -> Vec<String> {
+        (0..n).map(|i| i.to_string()).collect()
+    }
+
     #[test]
     fn events_are_grouped_by_user_and_ties_keep_file_order() {
         let columns = Columns {
@@ -158,10 +194,36 @@ mod tests {
             time: vec![5, 9, 5, 1, 2],
             rating: vec![],
         };
-        let ids = |n: usize| (0..n).map(|i| i.to_string()).collect::<Vec<_>>();
-        let data = Dataset::from_columns(columns, ids(2), ids(15));
+        let data = Dataset::from_columns(columns, ids(2), ids(15), || Ok(())).unwrap();
         assert_eq!(data.history(0).item, [14, 11]);
         assert_eq!(data.history(1).item, [13, 10, 12]);
         assert_eq!(data.history(1).time, [1, 5, 5]);
+    }
+
+    #[test]
+    fn a_stop_is_heard_before_and_all_along() {
+        const ROWS: usize = 4 * STEPS;
+        let sorted = |stop_at: usize| {
+            let columns = Columns {
+                user: (0..ROWS as u32).map(|row| row % 1000).collect(),
+                item: vec![0; ROWS],
+                time: (0..ROWS as i64).rev().collect(),
+                rating: vec![1.0; ROWS],
+            };
+            let mut asked = 0;
+            let go_on = || {
+                asked += 1;
+                if asked < stop_at { Ok(()) } else { Err(Cancelled) }
+            };
+            let outcome = Dataset::from_columns(columns, ids(1000), ids(1), go_on);
+            (outcome.map(|data| data.events()), asked)
+        };
+        let (outcome, all) = sorted(usize::MAX);
+        assert_eq!(outcome, Ok(ROWS));
+        // Counting, placing, sorting and three columns are 6 passes over 4 blocks.
+        assert!(all >= 6 * 4, "{all}");
+        for stop_at in 1..=all {
+            assert_eq!(sorted(stop_at), (Err(Cancelled), stop_at));
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Leaving out short users and rare items.
 
+use super::pace::Pace;
 use super::{Dataset, ItemMeta};
+use crate::jobs::Cancelled;
 
 /// Keep users and items with enough events.
 ///
@@ -11,20 +13,27 @@ use super::{Dataset, ItemMeta};
 ///
 /// What is left keeps its order, and items are numbered anew in that order. The truth behind a
 /// generated set is kept only where nothing was removed. Nothing left is an empty set.
+///
+/// `go_on` is asked every few milliseconds.
+///
+/// # Errors
+/// [`Cancelled`] when `go_on` says so.
 pub fn filter(
     data: &Dataset,
     min_user_events: usize,
     min_item_events: usize,
     k_core: bool,
-) -> Dataset {
+    go_on: impl FnMut() -> Result<(), Cancelled>,
+) -> Result<Dataset, Cancelled> {
+    let mut pace = Pace::new(go_on);
     let mut keep = Keep::all(data);
-    while keep.pass(data, min_user_events, min_item_events) && k_core {}
+    while keep.pass(data, min_user_events, min_item_events, &mut pace)? && k_core {}
     if keep.is_all() {
-        return data.clone();
+        return Ok(data.clone());
     }
     // Whatever was removed may have left others without events.
-    while keep.pass(data, 1, 1) {}
-    keep.apply(data)
+    while keep.pass(data, 1, 1, &mut pace)? {}
+    keep.apply(data, &mut pace)
 }
 
 struct Keep {
@@ -42,7 +51,13 @@ impl Keep {
     }
 
     /// Drop items, then users, below their minimum; says whether any were.
-    fn pass(&mut self, data: &Dataset, min_user: usize, min_item: usize) -> bool {
+    fn pass(
+        &mut self,
+        data: &Dataset,
+        min_user: usize,
+        min_item: usize,
+        pace: &mut Pace<impl FnMut() -> Result<(), Cancelled>>,
+    ) -> Result<bool, Cancelled> {
         let mut changed = false;
         let mut drop_below = |keep: &mut [bool], counts: &[usize], min: usize| {
             for (keep, count) in keep.iter_mut().zip(counts) {
@@ -52,15 +67,20 @@ impl Keep {
         };
         let mut events = vec![0; data.items()];
         for user in self.kept_users() {
-            for &item in data.history(user).item {
+            let items = data.history(user).item;
+            pace.step(1 + items.len())?;
+            for &item in items {
                 events[item as usize] += 1;
             }
         }
         drop_below(&mut self.items, &events, min_item);
-        let kept_of = |user| self.kept_events(data, user).count();
-        let events: Vec<usize> = (0..data.users()).map(kept_of).collect();
+        let mut kept_of = |user| {
+            pace.step(1 + data.history(user).len())?;
+            Ok(self.kept_events(data, user).count())
+        };
+        let events = (0..data.users()).map(&mut kept_of).collect::<Result<Vec<usize>, _>>()?;
         drop_below(&mut self.users, &events, min_user);
-        changed
+        Ok(changed)
     }
 
     fn kept_users(&self) -> impl Iterator<Item = usize> {
@@ -73,7 +93,11 @@ impl Keep {
         range.filter(|event| self.items[data.item[*event] as usize])
     }
 
-    fn apply(&self, data: &Dataset) -> Dataset {
+    fn apply(
+        &self,
+        data: &Dataset,
+        pace: &mut Pace<impl FnMut() -> Result<(), Cancelled>>,
+    ) -> Result<Dataset, Cancelled> {
         let kept_items = || self.items.iter().enumerate().filter(|(_, keep)| **keep);
         let mut number = vec![0; data.items()];
         for (new, (old, _)) in kept_items().enumerate() {
@@ -96,6 +120,7 @@ impl Keep {
             ..Dataset::default()
         };
         for user in self.kept_users() {
+            pace.step(1 + data.history(user).len())?;
             for event in self.kept_events(data, user) {
                 kept.item.push(number[data.item[event] as usize]);
                 kept.time.push(data.time[event]);
@@ -103,7 +128,7 @@ impl Keep {
             }
             kept.offsets.push(kept.item.len());
         }
-        kept
+        Ok(kept)
     }
 }
 
@@ -113,6 +138,7 @@ mod tests {
 
     use super::*;
     use crate::data::Columns;
+    use crate::data::pace::STEPS;
 
     /// Events as (user, item) pairs at times 0, 1, 2, …, rated by their time.
     fn data(events: &[(u32, u32)]) -> Dataset {
@@ -130,7 +156,12 @@ mod tests {
         let (users, items) = (ids("u", &columns.user), ids("i", &columns.item));
         let meta = items.iter().map(|id| ItemMeta { title: Some(id.clone()), genres: vec![] });
         let meta = meta.collect();
-        Dataset { meta, ..Dataset::from_columns(columns, users, items) }
+        Dataset { meta, ..Dataset::from_columns(columns, users, items, || Ok(())).unwrap() }
+    }
+
+    /// The filter, never asked to stop.
+    fn filter(data: &Dataset, min_user: usize, min_item: usize, k_core: bool) -> Dataset {
+        super::filter(data, min_user, min_item, k_core, || Ok(())).unwrap()
     }
 
     fn pairs(data: &Dataset) -> Vec<(&str, &str, f32)> {
@@ -201,7 +232,8 @@ mod tests {
 
     #[test]
     fn the_default_filter_leaves_the_built_in_set_whole() {
-        let set = crate::data::drift::drift(crate::data::drift::DriftOptions::default());
+        let options = crate::data::drift::DriftOptions::default();
+        let set = crate::data::drift::drift(options, || Ok(())).unwrap();
         assert!(filter(&set, 5, 1, false).truth.is_some());
     }
 
@@ -213,5 +245,28 @@ mod tests {
             assert_eq!(kept.offsets, [0]);
         }
         assert_eq!(filter(&Dataset::default(), 5, 5, true).events(), 0);
+    }
+
+    #[test]
+    fn a_stop_is_heard_before_and_all_along() {
+        // All users but one have at most one event, so that there is something to remove.
+        let user = |event: usize| if event.is_multiple_of(10) { event as u32 } else { 1 };
+        let events: Vec<_> = (0..2 * STEPS).map(|event| (user(event), 0)).collect();
+        let set = data(&events);
+        let stopped = |stop_at: usize| {
+            let mut asked = 0;
+            let go_on = || {
+                asked += 1;
+                if asked < stop_at { Ok(()) } else { Err(Cancelled) }
+            };
+            let outcome = super::filter(&set, 2, 1, true, go_on);
+            (outcome.map(|kept| kept.users()), asked)
+        };
+        let (outcome, all) = stopped(usize::MAX);
+        assert_eq!(outcome, Ok(1));
+        assert!(all > 8, "{all}");
+        for stop_at in 1..=all {
+            assert_eq!(stopped(stop_at), (Err(Cancelled), stop_at));
+        }
     }
 }

@@ -7,18 +7,20 @@ use super::catalog::{self, CatalogError};
 use super::download::{self, DownloadError};
 use super::drift::{DriftOptions, drift};
 use super::import::{ImportError, ImportOptions, Mapping, MappingError, import};
-use crate::jobs::Context;
+use crate::jobs::{Cancelled, Context};
 use crate::settings::DataSettings;
 
 /// Why a source could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error(transparent)]
-    Import(#[from] ImportError),
+    Cancelled(#[from] Cancelled),
+    #[error(transparent)]
+    Import(ImportError),
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     #[error(transparent)]
-    Download(#[from] DownloadError),
+    Download(DownloadError),
     #[error(transparent)]
     Mapping(#[from] MappingError),
     #[error(
@@ -27,6 +29,24 @@ pub enum LoadError {
     NotDownloaded { name: String },
     #[error("there is no file or folder `{given}`; {hint}")]
     NoSuchSource { given: String, hint: String },
+}
+
+impl From<ImportError> for LoadError {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            error => Self::Import(error),
+        }
+    }
+}
+
+impl From<DownloadError> for LoadError {
+    fn from(error: DownloadError) -> Self {
+        match error {
+            DownloadError::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            error => Self::Download(error),
+        }
+    }
 }
 
 impl ImportOptions {
@@ -50,7 +70,7 @@ impl ImportOptions {
 /// Load a path, a set of the catalogue that was downloaded, or `drift`.
 ///
 /// # Errors
-/// [`LoadError`], saying what to do.
+/// [`LoadError`], saying what to do, or [`LoadError::Cancelled`].
 pub fn load<E>(
     source: &str,
     options: &ImportOptions,
@@ -58,7 +78,7 @@ pub fn load<E>(
 ) -> Result<Dataset, LoadError> {
     if source == "drift" {
         context.progress(None, "Generating the drift set");
-        return Ok(drift(DriftOptions::default()));
+        return Ok(drift(DriftOptions::default(), || context.checkpoint())?);
     }
     let path = Path::new(source);
     if path.exists() {

@@ -12,6 +12,7 @@ pub mod filter;
 mod fingerprint;
 pub mod import;
 mod load;
+mod pace;
 pub mod split;
 pub mod stats;
 

@@ -209,7 +209,8 @@ mod tests {
             }
         }
         let items = (0..columns.user.len()).map(|i| i.to_string()).collect();
-        Dataset::from_columns(columns, ids.iter().map(|&id| id.to_owned()).collect(), items)
+        let users = ids.iter().map(|&id| id.to_owned()).collect();
+        Dataset::from_columns(columns, users, items, || Ok(())).unwrap()
     }
 
     #[test]
@@ -252,7 +253,7 @@ mod tests {
             columns.time.push(second * 1000);
         }
         let ids = |n: usize| (0..n).map(|i| i.to_string()).collect::<Vec<_>>();
-        let data = Dataset::from_columns(columns, ids(2), ids(20));
+        let data = Dataset::from_columns(columns, ids(2), ids(20), || Ok(())).unwrap();
         let split = split(&data, Protocol::Temporal, 4, Targets::All).unwrap();
         let time = |event: usize| data.time[event] / 1000;
         assert!(split.train.iter().all(|s| time(s.end - 1) < 16));

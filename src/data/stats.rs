@@ -215,7 +215,7 @@ mod tests {
             time: [0, 10_000, 10_000, 40_000, 86_400_000].map(|ms| start + ms).to_vec(),
             rating: vec![],
         };
-        Dataset::from_columns(columns, ids(2), ids(3))
+        Dataset::from_columns(columns, ids(2), ids(3), || Ok(())).unwrap()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::store::read_ranks;
 use super::stored::same_queries;
 use super::{DataRecord, LatencyRecord, RunEntry, RunSummary};
 use crate::evaluation::{Estimate, hit, mean_metric, ndcg};
-use crate::settings::{AblationSettings, Config, DataSettings};
+use crate::settings::{Config, DataSettings, EvaluationSettings, TrainingSettings};
 
 /// Finished runs of one ablation, model, config and data, over seeds.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,24 +71,33 @@ pub fn groups(entries: &[RunEntry]) -> Vec<Group> {
         .collect()
 }
 
-/// The settings that make a run what it is, but for its seed. What does not change what is learned
-/// or how it is judged is at its default: where files lie, how the work is cut up, and the plan
-/// that the run was part of. The data is known by its fingerprint.
+/// The settings that make a run what it is, but for its seed: of the data, the model, the training
+/// and the evaluation. Every other section is at its default, as is what changes neither what is
+/// learned nor how it is judged: where files lie and how the work is cut up. The data is known by
+/// its fingerprint.
 pub(super) fn essence(config: &Config) -> Config {
     let defaults = Config::default();
-    let mut config = config.clone();
-    config.ablation = AblationSettings::default();
-    config.data = DataSettings {
-        source: defaults.data.source,
-        columns: defaults.data.columns,
-        items_file: defaults.data.items_file,
-        ..config.data
-    };
-    config.training.seed = defaults.training.seed;
-    config.training.checkpoint_seconds = defaults.training.checkpoint_seconds;
-    config.training.parallel = defaults.training.parallel;
-    config.evaluation.batch_size = defaults.evaluation.batch_size;
-    config
+    let config = config.clone();
+    Config {
+        data: DataSettings {
+            source: defaults.data.source,
+            columns: defaults.data.columns,
+            items_file: defaults.data.items_file,
+            ..config.data
+        },
+        model: config.model,
+        training: TrainingSettings {
+            seed: defaults.training.seed,
+            checkpoint_seconds: defaults.training.checkpoint_seconds,
+            parallel: defaults.training.parallel,
+            ..config.training
+        },
+        evaluation: EvaluationSettings {
+            batch_size: defaults.evaluation.batch_size,
+            ..config.evaluation
+        },
+        ..Config::default()
+    }
 }
 
 /// `members` has at least one run.
@@ -149,6 +158,7 @@ mod tests {
     use super::*;
     use crate::runs::record::sample;
     use crate::runs::{QueryRank, RunStore};
+    use crate::settings::{Kind, Setting, Value};
 
     fn add(store: &RunStore, model: &str, seed: u64, ranks: &[u32]) {
         let mut run = store.create(&format!("{model}-s{seed}"), &Config::default()).unwrap();
@@ -184,18 +194,37 @@ mod tests {
         assert_eq!(found[1].hr10.mean, 0.75);
     }
 
-    #[test]
-    fn where_the_file_lay_does_not_matter_and_the_hidden_size_does() {
-        let config = |text: &str| {
-            let mut config = Config::default();
-            config.set_text(text).unwrap();
-            essence(&config)
-        };
-        for same in ["data.source=/a.csv", "training.seed=7", "ablation.group=x"] {
-            assert_eq!(config(same), Config::default(), "{same}");
+    /// Another value that the setting could have.
+    fn another(setting: &Setting, value: Value) -> Value {
+        let or = |first: Value, second: Value| if value == first { second } else { first };
+        match setting.kind {
+            Kind::Integer { min, max, .. } => or(Value::Integer(min), Value::Integer(max)),
+            Kind::Number { min, max, .. } => or(Value::Number(min), Value::Number(max)),
+            Kind::Switch => or(Value::Switch(true), Value::Switch(false)),
+            Kind::Choice(words) => or(Value::Text(words[0].into()), Value::Text(words[1].into())),
+            Kind::Text => Value::Text("another".to_owned()),
         }
-        for other in ["model.hidden=64", "data.max_len=50", "training.epochs=3"] {
-            assert_ne!(config(other), Config::default(), "{other}");
+    }
+
+    #[test]
+    fn only_what_is_learned_and_how_it_is_judged_makes_a_run_another() {
+        let neither = [
+            "data.source",
+            "data.columns",
+            "data.items_file",
+            "training.seed",
+            "training.checkpoint_seconds",
+            "training.parallel",
+            "evaluation.batch_size",
+        ];
+        let sections = ["data", "model", "training", "evaluation"];
+        for setting in Config::settings() {
+            let mut config = Config::default();
+            let value = another(&setting, config.get(setting.key).unwrap());
+            config.set(setting.key, value).unwrap();
+            let section = setting.key.split('.').next().unwrap();
+            let matters = sections.contains(&section) && !neither.contains(&setting.key);
+            assert_eq!(essence(&config) != Config::default(), matters, "{}", setting.key);
         }
     }
 

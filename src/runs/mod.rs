@@ -9,6 +9,7 @@ mod error;
 mod files;
 mod folder;
 mod groups;
+mod judged;
 mod model;
 mod record;
 mod render;
@@ -22,10 +23,12 @@ pub use error::RunError;
 pub use files::write_atomic;
 pub use folder::RunDir;
 pub use groups::{Group, groups};
+pub use judged::Judged;
 pub use record::{BaselineRecord, DataRecord, LatencyRecord, MetricRecord, QueryRank, RunSummary};
 pub use render::{metric_text, model_title, p_text};
 pub use store::RunStore;
 pub use table::{AblationTable, ComparisonRow, LatencyCell, MetricCell, TableRow};
+pub use trash::TRASH_DAYS;
 
 #[cfg(test)]
 pub(crate) use table::sample_table;

@@ -1,6 +1,6 @@
 //! The table of runs that are in the store.
 
-use super::{AblationTable, QueryRank, RunError, RunStore, RunSummary};
+use super::{AblationTable, Judged, QueryRank, RunError, RunStore, RunSummary};
 
 /// Where a baseline put the target of a query.
 type RankOf = fn(&QueryRank) -> Option<u32>;
@@ -20,8 +20,9 @@ impl AblationTable {
         let Some(first) = summaries.first() else {
             return Err(RunError::NoRuns { dir: store.dir().to_owned() });
         };
+        let judged = Judged::of(first);
         for summary in summaries {
-            if let Some(why) = incomparable(first, summary) {
+            if let Some(why) = judged.difference(&Judged::of(summary)) {
                 return Err(RunError::Incomparable {
                     a: first.run.clone(),
                     b: summary.run.clone(),
@@ -59,22 +60,6 @@ impl AblationTable {
         let protocol = first.config.evaluation.protocol.word();
         Ok(Self::build(protocol, &first.data, &first.device, &runs, &baselines))
     }
-}
-
-/// Why the metrics of two runs mean different things, if they do.
-fn incomparable(a: &RunSummary, b: &RunSummary) -> Option<String> {
-    let (of_a, of_b) = (&a.config.evaluation, &b.config.evaluation);
-    if a.data.fingerprint != b.data.fingerprint {
-        return Some(format!("saw different data ({} and {})", a.data.name, b.data.name));
-    }
-    if of_a.protocol != of_b.protocol {
-        let (a, b) = (of_a.protocol.word(), of_b.protocol.word());
-        return Some(format!("were judged under different protocols ({a} and {b})"));
-    }
-    (of_a.mask_seen != of_b.mask_seen).then(|| {
-        let (a, b) = (of_a.mask_seen, of_b.mask_seen);
-        format!("ranked different items (evaluation.mask_seen is {a} and {b})")
-    })
 }
 
 /// Whether two files are of the same queries in the same order.

@@ -9,6 +9,9 @@ use jiff::Timestamp;
 
 use super::{RunError, RunStore};
 
+/// How long a deleted run is kept at least, in days.
+pub const TRASH_DAYS: u64 = 30;
+
 /// Hidden among the runs, so that moving there is a rename.
 const TRASH: &str = ".trash";
 
@@ -47,6 +50,14 @@ impl RunStore {
             return Err(RunError::Exists(id.to_owned()));
         }
         fs::rename(&found.path, &path).map_err(RunError::io(&path))
+    }
+
+    /// Remove for good what was deleted [`TRASH_DAYS`] ago or earlier; how many runs that were.
+    ///
+    /// # Errors
+    /// [`RunError::Io`].
+    pub fn empty_old_trash(&self) -> Result<usize, RunError> {
+        self.empty_trash(Duration::from_secs(TRASH_DAYS * 24 * 3600))
     }
 
     /// Remove for good what was deleted at least `older_than` ago; how many runs that were.
@@ -103,6 +114,25 @@ mod tests {
         assert_eq!(store.empty_trash(Duration::from_secs(3600)).unwrap(), 0);
         assert_eq!(store.empty_trash(Duration::ZERO).unwrap(), 1);
         assert!(store.restore(&id).is_err());
+    }
+
+    #[test]
+    fn only_what_was_deleted_long_ago_goes_by_itself() {
+        let (_dir, store) = store();
+        let ids = ["old", "new"].map(|label| finished(&store, label));
+        for id in &ids {
+            store.delete(id).unwrap();
+        }
+        // As if one had been deleted a month and a minute ago, the other a minute less than that.
+        let now = Timestamp::now().as_second();
+        for (id, seconds) in ids.iter().zip([60, -60]) {
+            let old = store.trashed().unwrap().into_iter().find(|run| run.id == *id).unwrap();
+            let name = format!("{}-{id}", now - 30 * 24 * 3600 - seconds);
+            fs::rename(&old.path, old.path.with_file_name(name)).unwrap();
+        }
+        assert_eq!(store.empty_old_trash().unwrap(), 1);
+        assert!(matches!(store.restore(&ids[0]), Err(RunError::NotInTrash(_))));
+        store.restore(&ids[1]).unwrap();
     }
 
     #[test]

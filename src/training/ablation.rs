@@ -176,19 +176,16 @@ fn one(
     context: &Context<TrainEvent>,
 ) -> Result<Trained, TrainError> {
     let trained = catch_unwind(AssertUnwindSafe(|| trainer::train(task, dir, context)))
-        .unwrap_or_else(|panic| {
-            let message = panic_message(panic.as_ref());
-            // The GPU backend panics where a device is lost or out of memory; the CPU has no such
-            // excuse.
-            Err(if info.is_cpu() {
-                TrainError::Panicked(message)
-            } else {
-                TrainError::DeviceLost(message)
-            })
-        })?;
+        .unwrap_or_else(|panic| Err(blamed(panic_message(panic.as_ref()), info.is_cpu())))?;
     let summary = Box::new(trained.summary.clone());
     context.send(TrainEvent::Finished { run: task.index, summary });
     Ok(trained)
+}
+
+/// Whom a panic is blamed on: the GPU backend panics where a device is lost or out of memory; the
+/// CPU has no such excuse.
+fn blamed(message: String, on_cpu: bool) -> TrainError {
+    if on_cpu { TrainError::Panicked(message) } else { TrainError::DeviceLost(message) }
 }
 
 /// The latency of a finished run; a device that fails now does not take the result with it.
@@ -250,6 +247,12 @@ mod tests {
         assert_eq!(parse_models("RK4, gru,rk4").unwrap(), [Solver::Rk4, Solver::Gru]);
         assert!(parse_models("rk5").is_err());
         assert!(parse_models(" , ").is_err());
+    }
+
+    #[test]
+    fn a_panic_on_a_gpu_is_blamed_on_the_device() {
+        assert!(blamed("out of memory".to_owned(), false).is_device());
+        assert!(!blamed("index out of bounds".to_owned(), true).is_device());
     }
 
     #[test]

@@ -117,7 +117,7 @@ mod tests {
             rating: vec![],
         };
         let ids = |n: usize| (0..n).map(|i| i.to_string()).collect::<Vec<_>>();
-        let data = Dataset::from_columns(columns, ids(2), ids(4));
+        let data = Dataset::from_columns(columns, ids(2), ids(4), || Ok(())).unwrap();
         let split = Split {
             protocol: Protocol::LeaveOneOut,
             input_len: 4,

@@ -13,7 +13,7 @@ pub enum TrainError {
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Load(LoadError),
     #[error(transparent)]
     Split(#[from] SplitError),
     #[error(transparent)]
@@ -44,6 +44,15 @@ pub enum TrainError {
     AllFailed(Box<Self>),
     #[error("seeds {first} to {last} pass the largest, 4294967295; choose a smaller training.seed")]
     Seeds { first: u64, last: u64 },
+}
+
+impl From<LoadError> for TrainError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            error => Self::Load(error),
+        }
+    }
 }
 
 impl TrainError {

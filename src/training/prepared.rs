@@ -44,8 +44,8 @@ impl Prepared {
     ) -> Result<Self, TrainError> {
         context.progress(None, "Preparing the data");
         let settings = &config.data;
-        let data = filter(raw, settings.min_user_events, settings.min_item_events, settings.k_core);
-        context.checkpoint()?;
+        let (min_user, min_item) = (settings.min_user_events, settings.min_item_events);
+        let data = filter(raw, min_user, min_item, settings.k_core, || context.checkpoint())?;
         let protocol = config.evaluation.protocol;
         // The `readme` protocol has one window a user, whatever the targets.
         let targets =
@@ -56,7 +56,7 @@ impl Prepared {
             users: data.users() as u64,
             items: data.items() as u64,
             events: data.events() as u64,
-            fingerprint: data.fingerprint(),
+            fingerprint: data.fingerprint(|| context.checkpoint())?,
         };
         context.checkpoint()?;
         context.progress(None, "Counting the baselines");

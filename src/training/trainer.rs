@@ -1,27 +1,27 @@
 //! One training: from a config and prepared data to a finished run folder.
 
 mod finish;
+#[cfg(test)]
+pub(crate) mod lost;
 mod random;
+mod step;
 
 use std::time::{Duration, Instant};
 
-use burn::tensor::{Device, Tensor, TensorData};
-use rand::RngExt;
+use burn::tensor::{Device, Tensor};
 
-use super::adam::{Adam, Update};
+use super::adam::Adam;
 use super::checkpoint::{Best, Checkpoint, Position};
 use super::evaluate::{self, per_query};
-use super::schedule::learning_rate;
 use super::{Prepared, TrainError, TrainEvent};
-use crate::dynamics::batch::Batch;
-use crate::dynamics::model::{Dropout, System1};
+use crate::dynamics::model::System1;
 use crate::dynamics::parameters::{self, Matrix};
 use crate::jobs::Context;
 use crate::runs::{MetricRecord, RunDir};
-use crate::settings::{Config, Targets};
+use crate::settings::Config;
 
 pub use finish::Trained;
-use random::{epoch_order, step_rng};
+use random::epoch_order;
 
 /// How often losses are read from the device and shown.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
@@ -180,79 +180,6 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    /// One optimiser step on the training sequences `chosen`.
-    fn step(&mut self, chosen: &[u32]) {
-        let config = self.task.config;
-        let batch = self.training_batch(chosen);
-        let tracked: Vec<Tensor<2>> = self
-            .parameters
-            .iter()
-            .map(|parameter| Tensor::from_inner(parameter.clone()).require_grad())
-            .collect();
-        let dropout = self.dropout(&batch, &tracked[0].device());
-        let loss = System1::new(&config.model, &tracked).loss(&batch, dropout.as_ref());
-        let mut gradients = loss.backward();
-        let gradients: Vec<Tensor<2>> = tracked
-            .iter()
-            .zip(&self.parameters)
-            .map(|(tensor, like)| {
-                // A parameter that no path reaches (a field over zero gaps) has no gradient.
-                tensor.grad_remove(&mut gradients).unwrap_or_else(|| like.zeros_like())
-            })
-            .collect();
-        let settings = &config.training;
-        let total = self.batches_per_epoch() * settings.epochs as u64;
-        let rate =
-            learning_rate(settings.schedule, settings.learning_rate, self.position.step, total);
-        let update = Update {
-            learning_rate: rate,
-            weight_decay: settings.weight_decay,
-            clip_norm: settings.clip_norm,
-        };
-        let norm = self.adam.update(&mut self.parameters, gradients, update);
-        self.pending.push((loss.inner(), norm, rate));
-        self.position.step += 1;
-        self.position.step_in_epoch += 1;
-    }
-
-    /// The chosen sequences, padded to the full batch size: one shape for every step.
-    fn training_batch(&self, chosen: &[u32]) -> Batch {
-        let (prepared, config) = (self.task.prepared, self.task.config);
-        let rows = config.training.batch_size.min(prepared.split.train.len());
-        let mut batch = Batch::empty(rows, prepared.split.input_len);
-        for (row, &place) in chosen.iter().enumerate() {
-            let sequence = prepared.split.train[place as usize];
-            let inputs = sequence.start..sequence.end - 1;
-            let (items, times) = (&prepared.data.item[inputs.clone()], &prepared.data.time[inputs]);
-            let target = sequence.end - 1;
-            let (next, until) = (prepared.data.item[target], prepared.data.time[target]);
-            batch.put(row, items, times, until, Some(next), config.model.warp);
-        }
-        if config.model.targets == Targets::Last {
-            batch.only_last_target();
-        }
-        batch
-    }
-
-    fn dropout(&self, batch: &Batch, device: &Device) -> Option<Dropout> {
-        let config = self.task.config;
-        let share = config.model.dropout;
-        if share <= 0.0 {
-            return None;
-        }
-        let mut rng = step_rng(config.training.seed as u64, self.position.step);
-        let mut mask = |rows: usize| {
-            let kept = (1.0 / (1.0 - share)) as f32;
-            let size = rows * config.model.hidden;
-            let values: Vec<f32> =
-                (0..size).map(|_| if rng.random::<f64>() < share { 0.0 } else { kept }).collect();
-            Tensor::from_data(TensorData::new(values, [rows, config.model.hidden]), device)
-        };
-        let every = batch.rows * batch.len;
-        let states = if config.model.targets == Targets::All { every } else { batch.rows };
-        Some(Dropout { input: mask(every), state: mask(states) })
-    }
-
     /// Read the pending losses, write them to the log and send them on.
     fn report(
         &mut self,
@@ -267,8 +194,8 @@ impl<'a> Training<'a> {
         let pending = std::mem::take(&mut self.pending);
         let rates: Vec<f64> = pending.iter().map(|(_, _, rate)| *rate).collect();
         let (losses, norms) = pending.into_iter().map(|(loss, norm, _)| (loss, norm)).unzip();
-        let losses = read(Tensor::cat(losses, 0))?;
-        let norms = read(Tensor::cat(norms, 0))?;
+        let losses = self.read(Tensor::cat(losses, 0))?;
+        let norms = self.read(Tensor::cat(norms, 0))?;
         let seconds = begun.elapsed().as_secs_f64();
         self.position.seconds += seconds;
         let sequences = std::mem::take(&mut self.pending_sequences) as f64;
@@ -394,18 +321,21 @@ impl<'a> Training<'a> {
             .zip(tensors)
             .map(|(name, tensor)| {
                 let shape = tensor.dims();
-                Ok(Matrix { name: name.to_owned(), shape, values: read(tensor.clone())? })
+                Ok(Matrix { name: name.to_owned(), shape, values: self.read(tensor.clone())? })
             })
             .collect()
+    }
+
+    /// Values of a tensor on the host: where a device that was lost is noticed.
+    fn read<const D: usize>(&self, tensor: Tensor<D>) -> Result<Vec<f32>, TrainError> {
+        let read = tensor.try_to_vec_as::<f32>();
+        #[cfg(test)]
+        let read = lost::read_back(self, read);
+        read.map_err(|error| TrainError::DeviceLost(error.to_string()))
     }
 }
 
 /// Optimiser steps in one epoch.
 pub fn steps_per_epoch(prepared: &Prepared, config: &Config) -> u64 {
     prepared.split.train.len().div_ceil(config.training.batch_size) as u64
-}
-
-/// Values of a tensor on the host.
-fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, TrainError> {
-    tensor.try_to_vec_as::<f32>().map_err(|error| TrainError::DeviceLost(error.to_string()))
 }

@@ -1,10 +1,12 @@
 //! The command palette: every action, found by a few of its letters.
 
-use eframe::egui::{self, Frame, Id, Key, Modal, Modifiers, RichText, ScrollArea};
+use eframe::egui::{
+    self, FontId, Frame, Id, Key, Margin, Modal, Modifiers, RichText, ScrollArea, TextEdit,
+};
 
 use super::commands::{Action, Command, actions};
-use super::theme::UNIT;
-use super::widgets::{list_row, text_field};
+use super::theme::{self, UNIT};
+use super::widgets::list_row;
 
 /// Open or not, what was typed, and which line is chosen.
 #[derive(Debug, Default)]
@@ -43,7 +45,12 @@ impl CommandPalette {
         let modal =
             Modal::new(Id::unique("command palette")).frame(frame).area(area).show(ctx, |ui| {
                 ui.set_width(520.0);
-                let field = text_field(ui, "Find a command", &mut self.query, f32::INFINITY);
+                let field = TextEdit::singleline(&mut self.query)
+                    .hint_text("Type a command…")
+                    .desired_width(f32::INFINITY)
+                    .margin(Margin::symmetric(8, 6))
+                    .font(FontId::proportional(theme::BODY));
+                let field = ui.add(field).accessible_name("Find a command");
                 field.request_focus();
                 if field.changed() {
                     self.chosen = 0;

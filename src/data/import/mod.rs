@@ -90,7 +90,8 @@ pub fn import<E>(
 
     context.progress(None, "Sorting events by user and time");
     context.checkpoint()?;
-    let mut data = Dataset::from_columns(columns, users.into_names(), items.into_names());
+    let (users, items) = (users.into_names(), items.into_names());
+    let mut data = Dataset::from_columns(columns, users, items, || context.checkpoint())?;
     data.name = source::display_name(path, &ratings);
     data.source = path.to_string_lossy().into_owned();
     data.meta = known.meta;

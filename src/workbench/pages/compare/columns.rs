@@ -237,33 +237,11 @@ pub fn to_markdown(rows: &[Row], shown: &[ColumnInfo]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runs::RunState;
     use crate::settings::Solver;
+    use crate::workbench::pages::compare::rows::sample;
 
     fn row(id: &str, solver: Solver, mrr: Option<f64>) -> Row {
-        let mut config = Config::default();
-        config.model.solver = solver;
-        Row {
-            runs: vec![id.to_owned()],
-            seeds: vec![42],
-            solver: Some(solver),
-            state: RunState::Done,
-            archived: false,
-            created: jiff::Timestamp::UNIX_EPOCH,
-            group: None,
-            data: "drift".to_owned(),
-            device: "CPU".to_owned(),
-            config: Some(config),
-            hr10: None,
-            ndcg10: None,
-            mrr,
-            valid_ndcg10: None,
-            train_loss: None,
-            epochs: None,
-            params: None,
-            train_seconds: None,
-            latency: None,
-        }
+        Row { mrr, ..sample(id, solver) }
     }
 
     fn keys(rows: &[Row]) -> Vec<&str> {

@@ -4,7 +4,7 @@ use eframe::egui::{RichText, Ui};
 
 use super::columns;
 use super::rows::Row;
-use crate::settings::Config;
+use crate::settings::{Config, Setting};
 use crate::workbench::theme::palette;
 use crate::workbench::widgets::{Cell, Column, grid_table, page_scroll};
 
@@ -20,6 +20,7 @@ const METRICS: [(&str, &str); 4] = [
 pub fn differences(rows: &[&Row]) -> Vec<(String, Vec<String>)> {
     Config::settings()
         .into_iter()
+        .filter(Setting::is_of_a_run)
         .filter_map(|setting| {
             let values: Vec<String> =
                 rows.iter().map(|row| columns::value(row, setting.key).text).collect();
@@ -63,4 +64,22 @@ pub fn differences_ui(ui: &mut Ui, rows: &[&Row]) {
             ui.label(RichText::new("Every setting is the same.").color(palette.muted));
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Solver;
+    use crate::workbench::pages::compare::rows::sample;
+
+    #[test]
+    fn what_sets_runs_apart_is_how_they_were_trained() {
+        let mut other = sample("b", Solver::Gru);
+        if let Some(config) = &mut other.config {
+            config.router.entropy = 0.1;
+            config.traffic.rate = 5.0;
+        }
+        let found = differences(&[&sample("a", Solver::Rk4), &other]);
+        assert_eq!(found, [("Solver".to_owned(), vec!["rk4".to_owned(), "gru".to_owned()])]);
+    }
 }

@@ -1,7 +1,7 @@
 //! A line of the run table: one run, or several that differ only in their seed.
 
 use crate::evaluation::Estimate;
-use crate::runs::{Group, RunEntry, RunState};
+use crate::runs::{Group, Judged, RunEntry, RunState};
 use crate::settings::{Config, Solver};
 use crate::workbench::format;
 
@@ -18,6 +18,8 @@ pub struct Row {
     /// Id of the ablation, where there was one.
     pub group: Option<String>,
     pub data: String,
+    /// Of a finished run: what its metrics were measured on.
+    pub judged: Option<Judged>,
     pub device: String,
     pub config: Option<Config>,
     pub hr10: Option<Estimate>,
@@ -88,6 +90,7 @@ impl Row {
                 .or(group)
                 .filter(|group| !group.is_empty()),
             data: summary.map(|summary| summary.data.name.clone()).unwrap_or_default(),
+            judged: summary.map(Judged::of),
             device: summary.map(|summary| summary.device.clone()).unwrap_or_default(),
             config,
             hr10: summary.map(|summary| summary.hr10),
@@ -137,4 +140,73 @@ pub fn of_groups(entries: &[RunEntry], groups: &[Group]) -> Vec<Row> {
     let unfinished = entries.iter().filter(|entry| entry.summary.is_none()).map(Row::of_run);
     let grouped = groups.iter().filter_map(|group| Row::of_group(group, entries));
     unfinished.chain(grouped).collect()
+}
+
+/// The lines whose metrics compare with those of a run that was judged like this.
+pub fn judged_like<'a>(rows: &'a [Row], judged: &Judged) -> Vec<&'a Row> {
+    let like = |row: &&Row| row.judged.as_ref().is_some_and(|other| judged.is_comparable(other));
+    rows.iter().filter(like).collect()
+}
+
+/// A finished line on the built-in data, for tests.
+#[cfg(test)]
+pub fn sample(id: &str, solver: Solver) -> Row {
+    let mut config = Config::default();
+    config.model.solver = solver;
+    Row {
+        runs: vec![id.to_owned()],
+        seeds: vec![42],
+        solver: Some(solver),
+        state: RunState::Done,
+        archived: false,
+        created: jiff::Timestamp::UNIX_EPOCH,
+        group: None,
+        data: "drift".to_owned(),
+        judged: Some(Judged {
+            data: "drift".to_owned(),
+            fingerprint: "abc".to_owned(),
+            protocol: config.evaluation.protocol,
+            mask_seen: config.evaluation.mask_seen,
+        }),
+        device: "CPU".to_owned(),
+        config: Some(config),
+        hr10: None,
+        ndcg10: None,
+        mrr: None,
+        valid_ndcg10: None,
+        train_loss: None,
+        epochs: None,
+        params: None,
+        train_seconds: None,
+        latency: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Protocol;
+
+    #[test]
+    fn only_lines_that_were_judged_alike_share_a_plot() {
+        let row = |id: &str, change: fn(&mut Judged)| {
+            let mut row = sample(id, Solver::Rk4);
+            row.judged.as_mut().map(change);
+            row
+        };
+        let rows = [
+            row("like", |_| {}),
+            row("masked", |judged| judged.mask_seen = true),
+            row("protocol", |judged| judged.protocol = Protocol::Temporal),
+            row("same name", |judged| judged.fingerprint = "other".to_owned()),
+            Row { judged: None, ..sample("unfinished", Solver::Rk4) },
+            row("like too", |_| {}),
+        ];
+        let judged = rows[0].judged.clone().unwrap();
+        let keys: Vec<&str> = judged_like(&rows, &judged).into_iter().map(Row::key).collect();
+        assert_eq!(keys, ["like", "like too"]);
+        let judged = rows[1].judged.clone().unwrap();
+        let keys: Vec<&str> = judged_like(&rows, &judged).into_iter().map(Row::key).collect();
+        assert_eq!(keys, ["masked"]);
+    }
 }

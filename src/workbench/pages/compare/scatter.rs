@@ -1,5 +1,5 @@
-//! Quality against latency: a dot a line of the table, with its interval. Only lines of one data
-//! set and protocol share a plot: a metric means nothing across two.
+//! Quality against latency: a dot a line of the table, with its interval. Only lines that
+//! were judged alike share a plot: a metric means nothing across two sets or protocols.
 
 use eframe::egui::{self, Color32, Stroke, Ui};
 use egui_plot::{Line, PlotPoint, PlotPoints};

@@ -156,11 +156,21 @@ impl TableDelegate for Runs<'_> {
 }
 
 impl Runs<'_> {
-    /// The difference to the baseline, and whether it is a gain.
+    /// The difference to the baseline, and whether it is a gain; none where the two mean different
+    /// things.
     fn delta(&self, row: &Row, id: &str, number: Option<f64>) -> Option<(String, Option<bool>)> {
         let baseline = self.baseline.filter(|baseline| baseline.key() != row.key())?;
         let better = self.shown.iter().find(|column| column.id == id)?.better;
         if better == Better::Neither {
+            return None;
+        }
+        // Time is time, whatever a run was judged on.
+        let quality = !matches!(id, "time" | "batch64" | "single");
+        let comparable = match (&row.judged, &baseline.judged) {
+            (Some(of_row), Some(of_baseline)) => of_row.is_comparable(of_baseline),
+            _ => false,
+        };
+        if quality && !comparable {
             return None;
         }
         let delta = number? - columns::value(baseline, id).number?;
@@ -206,4 +216,37 @@ fn paint(
     let anchor = Align2([align, Align::Center]);
     let at = anchor.anchor_size(anchor.pos_in_rect(&area), galley.size());
     ui.painter().galley(at.min, galley, color);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Solver;
+    use crate::workbench::pages::compare::rows::sample;
+
+    #[test]
+    fn quality_is_compared_only_where_it_was_judged_alike() {
+        let row = |id: &str, mrr: f64| Row {
+            mrr: Some(mrr),
+            train_seconds: Some(10.0 * mrr),
+            ..sample(id, Solver::Rk4)
+        };
+        let (baseline, like, mut masked) = (row("a", 0.2), row("b", 0.3), row("c", 0.3));
+        if let Some(judged) = &mut masked.judged {
+            judged.mask_seen = true;
+        }
+        let shown: Vec<ColumnInfo> = columns::all();
+        let runs = Runs {
+            rows: &[],
+            shown: &shown,
+            choice: &ColumnChoice::default(),
+            selected: &[],
+            baseline: Some(&baseline),
+            answer: Answer::default(),
+        };
+        assert_eq!(runs.delta(&like, "mrr", like.mrr), Some(("+0.1000".to_owned(), Some(true))));
+        assert_eq!(runs.delta(&masked, "mrr", masked.mrr), None);
+        let slower = Some(("+1.0 s".to_owned(), Some(false)));
+        assert_eq!(runs.delta(&masked, "time", masked.train_seconds), slower);
+    }
 }

@@ -1,30 +1,28 @@
 //! The Train page: settings at the left, live curves, progress and the result.
 
+mod charts;
+mod job;
 mod live;
 mod progress;
 pub(super) mod result;
 mod settings;
 mod verdict;
 
-use std::time::Duration;
-
 use eframe::egui::{self, RichText, Ui};
 
 use super::Page;
-use crate::jobs::{Job, Outcome};
+use crate::jobs::Job;
 use crate::runs::AblationTable;
 use crate::settings::Config;
-use crate::training::{Plan, Prepared, TrainError, TrainEvent, ablation};
+use crate::training::{Plan, TrainError, TrainEvent};
 use crate::workbench::background::Running;
-use crate::workbench::charts::curves::{Along, Curve};
-use crate::workbench::charts::lines::{Labels, LineChart, LineOptions, Series};
 use crate::workbench::commands::{Command, PageId, tooltip};
 use crate::workbench::session::Session;
-use crate::workbench::theme::{UNIT, palette};
+use crate::workbench::theme::palette;
 use crate::workbench::widgets::{
-    Scale, SliderRange, Tone, button, card, columns, empty_state, icon_button, notice, page_header,
-    pill, primary, split_left, split_rows, value_slider,
+    Tone, button, card, empty_state, notice, page_header, pill, primary, split_left, split_rows,
 };
+pub use charts::Charts;
 use live::Live;
 
 /// A training: its events, and the table where it was a whole plan.
@@ -52,152 +50,6 @@ pub struct TrainPage {
     offer_cpu: bool,
 }
 
-/// The two charts and the x that is pointed at in either.
-#[derive(Debug, Default)]
-pub struct Charts {
-    loss: LineChart,
-    quality: LineChart,
-    cursor: Option<f64>,
-}
-
-impl Charts {
-    /// Draw the chart bar and both charts over the place. `end` is how far x is known to go.
-    pub fn ui(
-        &mut self,
-        ui: &mut Ui,
-        loss: &mut [Series],
-        quality: &mut [Series],
-        options: &mut LineOptions,
-        end: Option<f64>,
-    ) {
-        // A small window has no room for legend and controls side by side.
-        let place = ui.available_rect_before_wrap();
-        let narrow = place.width() < 780.0 && !loss.is_empty();
-        let (bar, plots) = split_rows(place, if narrow { 82.0 } else { 46.0 });
-        card(ui, bar, "chart bar", None, |ui| {
-            if narrow {
-                ui.horizontal(|ui| legend(ui, loss, quality, options));
-                ui.horizontal(|ui| self.controls(ui, options));
-            } else {
-                ui.horizontal_centered(|ui| {
-                    legend(ui, loss, quality, options);
-                    self.controls(ui, options);
-                });
-            }
-        });
-        let [left, right] = columns::<2>(plots);
-        // A pointer over one chart moves the line in both; over none there is no line.
-        let pointer = ui.input(|input| input.pointer.hover_pos());
-        if !pointer.is_some_and(|at| left.contains(at) || right.contains(at)) {
-            self.cursor = None;
-        }
-        if loss.iter().all(|series| series.curves.iter().all(Curve::is_empty)) {
-            for (place, title) in [(left, "Training loss"), (right, "Validation NDCG@10")] {
-                card(ui, place, title, Some(title), |ui| {
-                    let hint = "One line a model, drawn live; a band shows 95 % over seeds.";
-                    empty_state(ui, "No curve yet", hint, |_| {});
-                });
-            }
-            return;
-        }
-        card(ui, left, "loss", None, |ui| {
-            let labels = Labels { name: "Training loss", y: "training loss (nats)" };
-            self.loss.show(ui, labels, loss, *options, end, &mut self.cursor);
-        });
-        card(ui, right, "quality", None, |ui| {
-            // One value an epoch: smoothing would only hide it.
-            let options = LineOptions { smoothing: 0.0, log_y: false, ..*options };
-            let labels = Labels { name: "Validation NDCG@10", y: "validation NDCG@10" };
-            self.quality.show(ui, labels, quality, options, end, &mut self.cursor);
-        });
-    }
-
-    fn controls(&mut self, ui: &mut Ui, options: &mut LineOptions) {
-        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            if pill(ui, "log y", options.log_y, None, "Logarithmic loss").clicked() {
-                options.log_y = !options.log_y;
-            }
-            let figures = RichText::new(format!("{:.2}", options.smoothing));
-            ui.label(figures.monospace().color(palette(ui).strong));
-            let range =
-                SliderRange { min: 0.0, max: 0.99, scale: Scale::Linear, integer: false, unit: "" };
-            let size = egui::vec2(26.0 * UNIT, 20.0);
-            let layout = egui::Layout::left_to_right(egui::Align::Center);
-            ui.allocate_ui_with_layout(size, layout, |ui| {
-                let help = "Share of the past that an average keeps; 0 shows every value";
-                value_slider(ui, "Smoothing", &mut options.smoothing, range).on_hover_text(help);
-            });
-            ui.label(RichText::new("smoothing").color(palette(ui).muted));
-            ui.add_space(2.0 * UNIT);
-            for (along, text) in
-                [(Along::Clock, "time"), (Along::Epoch, "epoch"), (Along::Step, "step")]
-            {
-                if pill(ui, text, options.along == along, None, "What lies along x").clicked() {
-                    options.along = along;
-                    self.loss.reset_zoom();
-                    self.quality.reset_zoom();
-                }
-            }
-            ui.label(RichText::new("x").color(palette(ui).muted));
-            if self.loss.is_zoomed() || self.quality.is_zoomed() {
-                ui.add_space(2.0 * UNIT);
-                if icon_button(ui, "↺", "Show everything").clicked() {
-                    self.loss.reset_zoom();
-                    self.quality.reset_zoom();
-                }
-            }
-        });
-    }
-}
-
-fn legend(ui: &mut Ui, loss: &mut [Series], quality: &mut [Series], options: &mut LineOptions) {
-    let names: Vec<_> =
-        loss.iter().map(|series| (series.name.clone(), series.color, series.hidden)).collect();
-    for (index, (name, color, hidden)) in names.iter().enumerate() {
-        let help = "Click to hide or show, Alt-click to show alone";
-        let pill = pill(ui, name, !hidden, Some(*color), help);
-        if pill.accessible_name(format!("Show {name}")).clicked() {
-            let alone = ui.input(|input| input.modifiers.alt);
-            for group in [&mut *loss, &mut *quality] {
-                toggle(group, index, alone);
-            }
-        }
-    }
-    let seeds = loss.iter().map(|series| series.curves.len()).max().unwrap_or(0);
-    if seeds > 1 {
-        ui.add_space(UNIT);
-        let text = if options.every_seed {
-            format!("{seeds} seeds, one by one")
-        } else {
-            format!("mean ± 95 % over {seeds} seeds")
-        };
-        if pill(ui, &text, false, None, "Switch between mean and every seed").clicked() {
-            options.every_seed = !options.every_seed;
-        }
-    }
-}
-
-/// Hide or show one series; `alone` hides all others, or shows all where it was alone already.
-fn toggle(series: &mut [Series], index: usize, alone: bool) {
-    if !alone {
-        if let Some(series) = series.get_mut(index) {
-            series.hidden = !series.hidden;
-        }
-        return;
-    }
-    let was_alone = series.iter().enumerate().all(|(at, series)| series.hidden != (at == index));
-    for (at, series) in series.iter_mut().enumerate() {
-        series.hidden = !was_alone && at != index;
-    }
-}
-
-/// Shows news within a tenth of a second. Not sooner: where the window is drawn by the CPU, every
-/// frame takes time from the training.
-fn wake(ctx: &egui::Context) -> impl Fn() + Send + Sync + 'static {
-    let ctx = ctx.clone();
-    move || ctx.request_repaint_after(Duration::from_millis(100))
-}
-
 impl TrainPage {
     /// What runs here, for the status bar.
     pub fn running(&self) -> Option<Running> {
@@ -215,111 +67,6 @@ impl TrainPage {
         if let Some(job) = &self.job {
             job.control().cancel();
         }
-    }
-
-    fn start(&mut self, session: &mut Session) {
-        if self.job.is_some() {
-            return;
-        }
-        let Some(loaded) = &session.loaded else {
-            session.toasts.info("Wait until the data is loaded, then start again.");
-            return;
-        };
-        let plan = match Plan::from_config(&session.config, session.device()) {
-            Ok(plan) => plan,
-            Err(error) => return session.toasts.error(error.to_string()),
-        };
-        let store = match &session.store {
-            Ok(store) => store.clone(),
-            Err(message) => return session.toasts.error(message.clone()),
-        };
-        let raw = loaded.raw.clone();
-        let ctx = session.ctx.clone();
-        let name = format!("Training on {}", raw.name);
-        self.spawn(
-            session,
-            Job::spawn(name, wake(&ctx), move |context| {
-                let prepared = Prepared::from_dataset(&raw, &plan.config, context)?;
-                ablation::run(&plan, &prepared, &store, context).map(Some)
-            }),
-        );
-    }
-
-    fn resume(&mut self, id: &str, session: &mut Session) {
-        if self.job.is_some() {
-            session.toasts.info("Stop the training that is running first.");
-            return;
-        }
-        let store = match &session.store {
-            Ok(store) => store.clone(),
-            Err(message) => return session.toasts.error(message.clone()),
-        };
-        let (id, device, ctx) = (id.to_owned(), session.device(), session.ctx.clone());
-        let raw = session.loaded.as_ref().map(|loaded| loaded.raw.clone());
-        let here = session.config.clone();
-        let name = format!("Resuming {id}");
-        self.spawn(
-            session,
-            Job::spawn(name, wake(&ctx), move |context| {
-                let dir = store.open_run(&id)?;
-                let config = dir.read_config()?;
-                // What is loaded where that is what it was trained on, else loaded anew.
-                let same = settings::with_data_of(config.clone(), &here) == config;
-                let prepared = match raw.filter(|_| same) {
-                    Some(raw) => Prepared::from_dataset(&raw, &config, context)?,
-                    None => Prepared::load(&config, context)?,
-                };
-                ablation::resume(dir, &config, &prepared, &device, context).map(|_| None)
-            }),
-        );
-    }
-
-    fn spawn(&mut self, session: &mut Session, job: std::io::Result<Training>) {
-        match job {
-            Ok(job) => {
-                *self = Self {
-                    job: Some(job),
-                    charts: std::mem::take(&mut self.charts),
-                    ..Self::default()
-                };
-                self.charts.loss.reset_zoom();
-                self.charts.quality.reset_zoom();
-            }
-            Err(error) => session.toasts.error(format!("No thread could be started: {error}")),
-        }
-    }
-
-    fn finished(
-        &mut self,
-        outcome: Outcome<Option<AblationTable>, TrainError>,
-        session: &mut Session,
-    ) {
-        session.runs_changed += 1;
-        self.live.end();
-        let message = match outcome {
-            Outcome::Done(Some(table)) => {
-                session.toasts.done(verdict::headline(&table));
-                self.table = Some(table);
-                self.lower = Lower::Result;
-                return;
-            }
-            Outcome::Done(None) => {
-                return session.toasts.done("The resumed run is finished; see Compare.");
-            }
-            Outcome::Failed(TrainError::Cancelled(_)) => {
-                let text = "Training stopped. Its runs can be resumed on the Compare page.";
-                return session.toasts.info(text);
-            }
-            Outcome::Failed(error) => {
-                self.offer_cpu = error.is_device();
-                error.to_string()
-            }
-            Outcome::Panicked(message) => {
-                format!("The training failed unexpectedly: {message}; please report this")
-            }
-        };
-        session.toasts.error(message.clone());
-        self.error = Some(message);
     }
 
     fn header(&self, ui: &mut Ui, session: &mut Session) {

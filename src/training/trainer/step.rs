@@ -1,0 +1,87 @@
+//! One optimiser step: a batch, its loss, the gradients and the update.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::RngExt;
+
+use super::Training;
+use super::random::step_rng;
+use crate::dynamics::batch::Batch;
+use crate::dynamics::model::{Dropout, System1};
+use crate::settings::Targets;
+use crate::training::adam::Update;
+use crate::training::schedule::learning_rate;
+
+impl Training<'_> {
+    /// One optimiser step on the training sequences `chosen`.
+    pub(super) fn step(&mut self, chosen: &[u32]) {
+        let config = self.task.config;
+        let batch = self.training_batch(chosen);
+        let tracked: Vec<Tensor<2>> = self
+            .parameters
+            .iter()
+            .map(|parameter| Tensor::from_inner(parameter.clone()).require_grad())
+            .collect();
+        let dropout = self.dropout(&batch, &tracked[0].device());
+        let loss = System1::new(&config.model, &tracked).loss(&batch, dropout.as_ref());
+        let mut gradients = loss.backward();
+        let gradients: Vec<Tensor<2>> = tracked
+            .iter()
+            .zip(&self.parameters)
+            .map(|(tensor, like)| {
+                // A parameter that no path reaches (a field over zero gaps) has no gradient.
+                tensor.grad_remove(&mut gradients).unwrap_or_else(|| like.zeros_like())
+            })
+            .collect();
+        let settings = &config.training;
+        let total = self.batches_per_epoch() * settings.epochs as u64;
+        let rate =
+            learning_rate(settings.schedule, settings.learning_rate, self.position.step, total);
+        let update = Update {
+            learning_rate: rate,
+            weight_decay: settings.weight_decay,
+            clip_norm: settings.clip_norm,
+        };
+        let norm = self.adam.update(&mut self.parameters, gradients, update);
+        self.pending.push((loss.inner(), norm, rate));
+        self.position.step += 1;
+        self.position.step_in_epoch += 1;
+    }
+
+    /// The chosen sequences, padded to the full batch size: one shape for every step.
+    fn training_batch(&self, chosen: &[u32]) -> Batch {
+        let (prepared, config) = (self.task.prepared, self.task.config);
+        let rows = config.training.batch_size.min(prepared.split.train.len());
+        let mut batch = Batch::empty(rows, prepared.split.input_len);
+        for (row, &place) in chosen.iter().enumerate() {
+            let sequence = prepared.split.train[place as usize];
+            let inputs = sequence.start..sequence.end - 1;
+            let (items, times) = (&prepared.data.item[inputs.clone()], &prepared.data.time[inputs]);
+            let target = sequence.end - 1;
+            let (next, until) = (prepared.data.item[target], prepared.data.time[target]);
+            batch.put(row, items, times, until, Some(next), config.model.warp);
+        }
+        if config.model.targets == Targets::Last {
+            batch.only_last_target();
+        }
+        batch
+    }
+
+    fn dropout(&self, batch: &Batch, device: &Device) -> Option<Dropout> {
+        let config = self.task.config;
+        let share = config.model.dropout;
+        if share <= 0.0 {
+            return None;
+        }
+        let mut rng = step_rng(config.training.seed as u64, self.position.step);
+        let mut mask = |rows: usize| {
+            let kept = (1.0 / (1.0 - share)) as f32;
+            let size = rows * config.model.hidden;
+            let values: Vec<f32> =
+                (0..size).map(|_| if rng.random::<f64>() < share { 0.0 } else { kept }).collect();
+            Tensor::from_data(TensorData::new(values, [rows, config.model.hidden]), device)
+        };
+        let every = batch.rows * batch.len;
+        let states = if config.model.targets == Targets::All { every } else { batch.rows };
+        Some(Dropout { input: mask(every), state: mask(states) })
+    }
+}
