@@ -8,11 +8,14 @@
 //! | module | what it is | knows |
 //! |---|---|---|
 //! | [`workbench`], [`cli`] | the window and the headless commands, on the same engine | all below |
+//! | [`serving`] | a finished run made ready to answer; replay of its held-out requests | all below |
+//! | [`reasoning`] | System 2: evidence, the mock that ranks by it | settings |
 //! | [`training`] | trainer, ablation over models × seeds, checkpoints, baselines | data, dynamics, evaluation, runs |
 //! | [`figures`] | charts as SVG and PNG without a window | nobody |
 //! | [`runs`] | the run store on disk: write, list, compare, export | evaluation, settings |
 //! | [`dynamics`] | System 1 in plain tensors: cell, field, solvers, model, devices | burn, settings |
-//! | [`evaluation`] | ranking metrics, intervals, significance | nobody |
+//! | [`evaluation`] | ranking metrics, intervals, significance, calibration, the quality–cost frontier | routing |
+//! | [`routing`] | uncertainty, budget, the router's decision: no tensors, no I/O, no clock | settings |
 //! | [`data`] | events, importers, the built-in set, catalogue, filters, splits | jobs, settings |
 //! | [`jobs`] | long work: progress, events, pause, cancel | nobody |
 //! | [`settings`] | every setting once; presets and config files | nobody |
@@ -20,7 +23,9 @@
 //! A training flows like this: `data::load` → `data::filter` → `data::split` → `training::ablation`
 //! starts one `training::trainer` a run, which turns sequences into `dynamics::batch`es, steps
 //! `dynamics::model`, and writes a folder through `runs` → `runs::AblationTable` compares them with
-//! `evaluation`. The window starts the same as a [`jobs::Job`] and drains its events each frame;
+//! `evaluation`. A held-out request flows like this: `serving::replay` lets System 1
+//! (`dynamics::packed`) score all items, `routing` says which path a setting takes, `reasoning`
+//! reranks. The window starts the same as a [`jobs::Job`] and drains its events each frame;
 //! the command line drains them to stderr.
 
 pub mod cli;
@@ -29,7 +34,10 @@ pub mod dynamics;
 pub mod evaluation;
 pub mod figures;
 pub mod jobs;
+pub mod reasoning;
+pub mod routing;
 pub mod runs;
+pub mod serving;
 pub mod settings;
 pub mod training;
 pub mod workbench;

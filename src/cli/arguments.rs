@@ -58,6 +58,8 @@ pub enum Command {
     /// List, show, compare, export and delete runs
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// Replay a run's held-out requests under router settings: quality, latency, cost
+    Route(RouteOptions),
     /// List every setting with its range, default and meaning
     Settings,
 }
@@ -146,6 +148,46 @@ pub struct EvaluateOptions {
     /// The run's data, where it has moved since
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// Run id, unique prefix, or `latest` [default: latest; trains the built-in preset if there is none]
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+    /// Settings of router and reasoner from a preset or TOML file [default: the run's own]
+    #[arg(long, value_name = "PRESET")]
+    pub preset: Option<String>,
+    /// Change a setting, for example --set router.entropy=0.8 (see `deepm3 settings`)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RouteOptions {
+    #[command(flatten)]
+    pub run: RunOptions,
+    /// Entropy threshold, 0 to 1
+    #[arg(long)]
+    pub entropy: Option<f64>,
+    /// Conflict threshold, 0 to 1
+    #[arg(long)]
+    pub conflict: Option<f64>,
+    /// Tokens a second
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// Tokens the bucket holds
+    #[arg(long)]
+    pub capacity: Option<f64>,
+    /// Largest share of traffic, 0 to 1
+    #[arg(long)]
+    pub share: Option<f64>,
+    /// Largest cost an hour, in dollars
+    #[arg(long)]
+    pub cost_per_hour: Option<f64>,
+    /// Requests a second that are assumed [default: traffic.rate, 20]
+    #[arg(long, value_name = "RATE")]
+    pub traffic: Option<f64>,
 }
 
 #[derive(Debug, Subcommand)]

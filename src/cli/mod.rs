@@ -6,6 +6,7 @@
 mod arguments;
 mod data;
 mod devices;
+mod live;
 mod output;
 mod runs;
 mod train;
@@ -63,6 +64,7 @@ fn run(arguments: &Arguments, started: std::time::Instant) -> Result<()> {
         Some(Command::Ablation(options)) => train::ablation(options, common),
         Some(Command::Evaluate(options)) => train::evaluate(options, common),
         Some(Command::Runs(command)) => runs::run(command, common),
+        Some(Command::Route(options)) => live::route(options, common),
         Some(Command::Settings) => output::settings(common),
     }
 }

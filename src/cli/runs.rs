@@ -177,6 +177,7 @@ fn compare(store: &RunStore, specs: &[String], common: &Common) -> Result<()> {
 fn differences(summaries: &[RunSummary]) -> Vec<(&'static str, Vec<Value>)> {
     Config::settings()
         .iter()
+        .filter(|setting| setting.is_of_a_run())
         .filter_map(|setting| {
             let value = |summary: &RunSummary| summary.config.get(setting.key).ok();
             Some((setting.key, summaries.iter().map(value).collect::<Option<Vec<_>>>()?))

@@ -13,5 +13,6 @@ pub mod cell;
 pub mod device;
 pub mod field;
 pub mod model;
+pub mod packed;
 pub mod parameters;
 pub mod solver;

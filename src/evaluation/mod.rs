@@ -3,14 +3,19 @@
 //! [`rank`] places one target among all scores; [`hit`], [`ndcg`] and [`reciprocal_rank`] turn a
 //! rank into a metric; [`mean_metric`] and [`compare`] turn metrics over seeds and queries into a
 //! mean or a difference with its 95 % interval; [`holm`] corrects p-values for how many there are;
-//! [`Latency`] sums up timings.
+//! [`Latency`] sums up timings. [`fit_temperature`] and [`reliability`] are about probabilities,
+//! [`frontier`] about what escalating requests to System 2 buys.
 
+mod calibration;
+mod frontier;
 mod intervals;
 mod latency;
 mod multiple;
 mod precision;
 mod ranking;
 
+pub use calibration::{Reliability, ReliabilityBin, Temperature, fit_temperature, reliability};
+pub use frontier::{Frontier, frontier};
 pub use intervals::{Comparison, Estimate, compare, mean_metric, mean_over, wilson};
 pub use latency::Latency;
 pub use multiple::holm;

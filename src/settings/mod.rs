@@ -27,6 +27,17 @@ pub struct Setting {
     pub kind: Kind,
 }
 
+/// Sections of the settings that take part in a training.
+const OF_A_RUN: [&str; 5] = ["data", "model", "training", "evaluation", "ablation"];
+
+impl Setting {
+    /// Whether it takes part in a training. A run keeps the others as well, but they say nothing
+    /// of it: its requests are routed by what is set then.
+    pub fn is_of_a_run(&self) -> bool {
+        self.key.split_once('.').is_some_and(|(section, _)| OF_A_RUN.contains(&section))
+    }
+}
+
 impl Config {
     /// All settings in the order of the file.
     pub fn settings() -> Vec<Setting> {

@@ -120,6 +120,26 @@ choice! {
     }
 }
 
+choice! {
+    /// Which path a request takes before its uncertainty is looked at.
+    RouterMode {
+        /// Uncertainty and budget decide.
+        Auto = "auto",
+        /// System 1 answers everything.
+        Fast = "fast",
+        /// System 2 answers everything, whatever the budget.
+        Slow = "slow",
+    }
+}
+
+choice! {
+    /// Whether a limit denies requests or only counts those it would have denied.
+    LimitMode {
+        Enforced = "enforced",
+        Observed = "observed",
+    }
+}
+
 const fn integer(min: i64, max: i64) -> Kind {
     Kind::Integer { min, max, logarithmic: false }
 }
@@ -272,5 +292,53 @@ config! {
             "Trainings of each model, with seeds counted up from the first.";
         group: String = String::new(), Kind::Text, "Group", "",
             "Name shared by the runs of one comparison; empty makes one from date and time.";
+    }
+
+    /// Which requests are escalated to System 2, and under which budget.
+    router: RouterSettings {
+        mode: RouterMode = RouterMode::Auto, Kind::Choice(RouterMode::WORDS), "Mode", "",
+            "auto routes by uncertainty and budget; fast and slow force one path for everyone.";
+        entropy: f64 = 0.7, number(0.0, 1.0), "Entropy threshold", "",
+            "Requests whose normalised entropy is above this are uncertain: 0 sure, 1 lost.";
+        conflict: f64 = 0.55, number(0.0, 1.0), "Conflict threshold", "",
+            "Requests whose predicted genres are further than this from the user's own are in conflict.";
+        half_life: f64 = 30.0, number_log(0.01, 3650.0), "Profile half-life", "days",
+            "How fast an event fades from the user's own genre profile.";
+        rate: f64 = 0.2, number(0.0, 1000.0), "Refill rate", "/s",
+            "Tokens that the budget regains a second; one escalated request costs one token.";
+        capacity: f64 = 1.0, number_log(1.0, 10_000.0), "Capacity (burst)", "tokens",
+            "Most tokens the budget holds, and so the most requests escalated at once.";
+        rate_limit: LimitMode = LimitMode::Enforced, Kind::Choice(LimitMode::WORDS), "Token bucket", "",
+            "enforced denies requests over the budget; observed only counts them.";
+        share: f64 = 0.05, number(0.0, 1.0), "Share of traffic", "",
+            "At most this share of all requests is escalated.";
+        share_limit: LimitMode = LimitMode::Enforced, Kind::Choice(LimitMode::WORDS), "Share cap", "",
+            "enforced denies requests over the share; observed only counts them.";
+        cost_per_hour: f64 = 0.5, number(0.0, 10_000.0), "Cost per hour", "$",
+            "At most this much is spent on System 2 in any hour.";
+        cost_limit: LimitMode = LimitMode::Enforced, Kind::Choice(LimitMode::WORDS), "Cost cap", "",
+            "enforced denies requests over the cost; observed only counts them.";
+    }
+
+    /// System 2: what it chooses from, how long it takes and at what price.
+    reasoner: ReasonerSettings {
+        candidates: usize = 100, integer(10, 500), "Candidates", "items",
+            "System 1's best items that System 2 chooses from.";
+        latency_mean: f64 = 0.8, number(0.0, 60.0), "Mock latency, mean", "s",
+            "Mean of the simulated latency before clipping.";
+        latency_sd: f64 = 0.3, number(0.0, 60.0), "Mock latency, deviation", "s",
+            "Standard deviation of the simulated latency before clipping.";
+        seed: usize = 42, integer(0, 4_294_967_295), "Mock seed", "",
+            "Fixes the mock's simulated latency.";
+        input_price: f64 = 0.28, number(0.0, 1000.0), "Input price", "$/M tokens",
+            "Price of a million prompt tokens.";
+        output_price: f64 = 0.42, number(0.0, 1000.0), "Output price", "$/M tokens",
+            "Price of a million completion tokens.";
+    }
+
+    /// How requests arrive.
+    traffic: TrafficSettings {
+        rate: f64 = 20.0, number_log(0.1, 100_000.0), "Rate", "requests/s",
+            "Requests a second that a replay of held-out requests assumes.";
     }
 }

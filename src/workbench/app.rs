@@ -8,7 +8,7 @@ use super::Options;
 use super::background::Running;
 use super::commands::{self, Command, PageId};
 use super::dialogs::{Dialogs, Purpose};
-use super::pages::{ComparePage, DataPage, Page, TrainPage};
+use super::pages::{ComparePage, DataPage, Page, RouterPage, TrainPage};
 use super::palette::CommandPalette;
 use super::session::{Kept, Session};
 use super::shell;
@@ -25,6 +25,7 @@ pub struct App {
     data: DataPage,
     pub(super) train: TrainPage,
     compare: ComparePage,
+    router: RouterPage,
     palette: CommandPalette,
     dialogs: Dialogs,
     /// A close was asked for while work runs.
@@ -73,6 +74,7 @@ impl App {
             data: DataPage::default(),
             train: TrainPage::default(),
             compare: ComparePage::default(),
+            router: RouterPage::default(),
             palette: CommandPalette::default(),
             dialogs: Dialogs::default(),
             closing: Closing::No,
@@ -86,6 +88,7 @@ impl App {
             PageId::Data => &mut self.data,
             PageId::Train => &mut self.train,
             PageId::Compare => &mut self.compare,
+            PageId::Router => &mut self.router,
         };
         (page, &mut self.session)
     }
@@ -93,7 +96,9 @@ impl App {
     /// What runs, and the command that stops it; a training before anything else.
     fn running(&self) -> Option<(Running, Command)> {
         let train = self.train.running().map(|running| (running, Command::Stop));
-        train.or_else(|| self.data.running().map(|running| (running, Command::StopLoading)))
+        train
+            .or_else(|| self.data.running().map(|running| (running, Command::StopLoading)))
+            .or_else(|| self.router.running().map(|running| (running, Command::StopReplay)))
     }
 
     fn carry_out(&mut self, command: Command) {
@@ -123,8 +128,8 @@ impl App {
                 if let Some(page) = home(&command) {
                     self.session.kept.page = page;
                 }
-                let pages: [&mut dyn Page; 3] =
-                    [&mut self.data, &mut self.train, &mut self.compare];
+                let pages: [&mut dyn Page; 4] =
+                    [&mut self.data, &mut self.train, &mut self.compare, &mut self.router];
                 for page in pages {
                     page.command(&command, &mut self.session);
                 }
@@ -174,6 +179,7 @@ impl App {
         if self.closing == Closing::Yes {
             self.train.stop();
             self.data.stop();
+            self.router.stop();
             ctx.send_viewport_cmd(ViewportCommand::Close);
         }
     }
@@ -211,6 +217,7 @@ fn home(command: &Command) -> Option<PageId> {
     match command {
         Command::OpenByPath | Command::EditMapping | Command::Download(_) => Some(PageId::Data),
         Command::Start | Command::ResumeRun(_) => Some(PageId::Train),
+        Command::UndoRouter => Some(PageId::Router),
         _ => None,
     }
 }
@@ -226,6 +233,7 @@ impl eframe::App for App {
         self.data.logic(&mut self.session);
         self.train.logic(&mut self.session);
         self.compare.logic(&mut self.session);
+        self.router.logic(&mut self.session);
         if let Some(command) = self.dialogs.poll(&mut self.session.toasts) {
             self.session.ask(command);
         }

@@ -4,23 +4,35 @@ use std::path::PathBuf;
 
 use eframe::egui::{Context, Key, KeyboardShortcut, Modifiers, ThemePreference};
 
-/// The pages, in the order of the rail and of the keys 1, 2, 3.
+/// The pages, in the order of the rail.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum PageId {
     #[default]
     Data,
     Train,
     Compare,
+    Router,
 }
 
 impl PageId {
-    pub const ALL: [Self; 3] = [Self::Data, Self::Train, Self::Compare];
+    pub const ALL: [Self; 4] = [Self::Data, Self::Train, Self::Compare, Self::Router];
+
+    /// The number of its key.
+    pub fn number(self) -> usize {
+        match self {
+            Self::Data => 1,
+            Self::Train => 2,
+            Self::Compare => 3,
+            Self::Router => 5,
+        }
+    }
 
     pub fn title(self) -> &'static str {
         match self {
             Self::Data => "Data",
             Self::Train => "Train",
             Self::Compare => "Compare",
+            Self::Router => "Router",
         }
     }
 }
@@ -80,6 +92,8 @@ pub enum Command {
     /// Take runs out of the archive.
     UnarchiveRuns(Vec<String>),
     PinBaseline,
+    UndoRouter,
+    StopReplay,
     Export(ExportFormat),
     WriteExport(ExportFormat, PathBuf),
 }
@@ -108,6 +122,7 @@ pub fn actions() -> Vec<Action> {
         action("Go to Data", Command::Go(PageId::Data), plain(Key::Num1)),
         action("Go to Train", Command::Go(PageId::Train), plain(Key::Num2)),
         action("Go to Compare", Command::Go(PageId::Compare), plain(Key::Num3)),
+        action("Go to Router", Command::Go(PageId::Router), plain(Key::Num5)),
         action("Import file…", Command::ImportFile, ctrl(Key::I)),
         action("Open by path…", Command::OpenByPath, ctrl(Key::L)),
         action("Load the built-in drift set", Command::Load("drift".to_owned()), None),
@@ -124,6 +139,8 @@ pub fn actions() -> Vec<Action> {
         action("Pin selected run as baseline", Command::PinBaseline, ctrl(Key::B)),
         action("Archive selected runs", Command::ArchiveRuns, ctrl(Key::E)),
         action("Delete selected runs", Command::DeleteRuns, plain(Key::Delete)),
+        action("Undo the last router setting", Command::UndoRouter, ctrl(Key::Z)),
+        action("Stop the replay", Command::StopReplay, None),
         action("Export as CSV…", Command::Export(ExportFormat::Csv), None),
         action("Export as Markdown…", Command::Export(ExportFormat::Markdown), None),
         action("Export as PNG…", Command::Export(ExportFormat::Png), None),

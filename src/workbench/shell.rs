@@ -28,8 +28,8 @@ pub fn rail(ui: &mut Ui, session: &mut Session) {
         });
         ui.add_space(4.0 * UNIT);
         ui.spacing_mut().item_spacing.y = 0.5 * UNIT;
-        for (index, page) in PageId::ALL.into_iter().enumerate() {
-            if rail_button(ui, page.title(), index + 1, page == current) {
+        for page in PageId::ALL {
+            if rail_button(ui, page.title(), page.number(), page == current) {
                 session.ask(Command::Go(page));
             }
         }

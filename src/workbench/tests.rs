@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use eframe::egui::{self, Key, Modifiers, Role};
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 
 use super::commands::{Command, PageId};
 use super::{App, Options};
+use crate::runs::RunState;
+use crate::training::trainer::lost::lose_device;
 
 struct Window {
     harness: Harness<'static, App>,
@@ -63,7 +65,8 @@ fn every_page_is_reached_by_its_name_and_by_its_number() {
     let loaded = window.harness.state().session.loaded.clone().unwrap();
     let events = super::format::count(loaded.data.events() as u64);
     assert!(window.shows(&events), "the numbers of the built-in set");
-    for (page, key) in PageId::ALL.into_iter().zip([Key::Num1, Key::Num2, Key::Num3]) {
+    let keys = [Key::Num1, Key::Num2, Key::Num3, Key::Num5];
+    for (page, key) in PageId::ALL.into_iter().zip(keys) {
         window.click(Role::Button, page.title());
         assert_eq!(window.harness.state().session.kept.page, page);
         window.ask(Command::Go(PageId::Data));
@@ -78,7 +81,9 @@ fn the_palette_finds_and_runs_a_command() {
     let mut window = Window::open();
     window.harness.key_press_modifiers(Modifiers::COMMAND, Key::K);
     window.harness.run_steps(3);
-    window.harness.get_by_label("Find a command").type_text("light theme");
+    let field = window.harness.get_by_label("Find a command");
+    assert_eq!(field.accesskit_node().placeholder(), Some("Type a command…"));
+    field.type_text("light theme");
     window.harness.run_steps(3);
     window.harness.key_press(Key::Enter);
     window.harness.run_steps(4);
@@ -147,4 +152,76 @@ fn a_training_is_started_shown_and_listed() {
         window.harness.step();
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+#[test]
+fn a_lost_device_offers_the_cpu_which_finishes_the_run() {
+    let mut window = Window::open();
+    let group = "lost in the window";
+    let session = &mut window.harness.state_mut().session;
+    session.kept.device = "cpu".to_owned();
+    session.config.model.hidden = 4;
+    session.config.training.epochs = 1;
+    session.config.training.checkpoint_seconds = 0.0;
+    session.config.ablation.models = "gru".to_owned();
+    session.config.ablation.seeds = 1;
+    session.config.ablation.group = group.to_owned();
+    let store = session.store.clone().unwrap();
+    lose_device(group, 3);
+    window.click(Role::Button, "Train");
+    window.click(Role::Button, "Start ▶");
+    window.until("the training starts", |app| app.train.running().is_some());
+    window.until("the device is lost", |app| app.train.running().is_none());
+    assert!(window.shows("the device failed while training"));
+    // This machine trains on the CPU anyway: as if a GPU had been chosen.
+    window.harness.state_mut().session.kept.device = "gpu".to_owned();
+    window.click(Role::Button, "Use the CPU");
+    assert_eq!(window.harness.state().session.kept.device, "cpu");
+    assert!(!window.shows("Use the CPU"), "the offer was taken");
+
+    let lost = store.list();
+    assert_eq!((lost.len(), &lost[0].state), (1, &RunState::Interrupted));
+    window.ask(Command::ResumeRun(lost[0].id.clone()));
+    window.until("the run is resumed", |app| app.train.running().is_some());
+    window.until("the run ends", |app| app.train.running().is_none());
+    assert_eq!(store.find(&lost[0].id).unwrap().state, RunState::Done);
+    assert!(window.shows("The resumed run is finished"));
+}
+
+#[test]
+fn the_router_page_says_what_to_do_without_a_run_and_answers_with_one() {
+    let mut window = Window::open();
+    window.click(Role::Button, "Router");
+    let start = Instant::now();
+    while !window.shows("No finished run yet") {
+        assert!(start.elapsed() < Duration::from_secs(30), "no word of what to do");
+        window.harness.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let session = &mut window.harness.state_mut().session;
+    session.kept.device = "cpu".to_owned();
+    session.config.model.hidden = 4;
+    session.config.training.epochs = 1;
+    session.config.ablation.models = "gru".to_owned();
+    session.config.ablation.seeds = 1;
+    window.ask(Command::Start);
+    window.until("the training starts", |app| app.train.running().is_some());
+    window.until("the training ends", |app| app.train.running().is_none());
+    window.click(Role::Button, "Router");
+    let start = Instant::now();
+    while !window.shows("Denied by budget") {
+        assert!(start.elapsed() < Duration::from_secs(60), "no numbers");
+        window.harness.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(window.shows("held-out requests of"));
+    window.harness.get_by_role_and_label(Role::Slider, "Entropy threshold").focus();
+    window.harness.run_steps(2);
+    let before = window.harness.state().session.config.router.entropy;
+    window.harness.key_press(Key::ArrowRight);
+    window.harness.run_steps(2);
+    assert!(window.harness.state().session.config.router.entropy > before);
+    window.click(Role::Button, "Token bucket: observed");
+    let router = &window.harness.state().session.config.router;
+    assert_eq!(router.rate_limit, crate::settings::LimitMode::Observed);
 }

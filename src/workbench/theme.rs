@@ -49,6 +49,8 @@ pub struct Palette {
     pub gru: Color32,
     pub euler: Color32,
     pub rk4: Color32,
+    /// System 2, the reasoner; System 1 has the accent.
+    pub system2: Color32,
     shadow: Color32,
 }
 
@@ -80,6 +82,7 @@ pub const DARK: Palette = Palette {
     gru: rgb(0x9aa3b2),
     euler: rgb(0xe69f00),
     rk4: rgb(0x2db5a3),
+    system2: rgb(0x8f7ee6),
     shadow: Color32::from_black_alpha(110),
 };
 
@@ -107,6 +110,7 @@ pub const LIGHT: Palette = Palette {
     gru: rgb(0x6a7486),
     euler: rgb(0xc17d00),
     rk4: rgb(0x128a7a),
+    system2: rgb(0x6a57cc),
     shadow: Color32::from_black_alpha(40),
 };
 

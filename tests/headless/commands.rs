@@ -220,3 +220,33 @@ fn ones_own_file_is_trained_on() {
     assert_eq!(result["data"]["users"], 40);
     assert_eq!(result["data"]["items"], 12);
 }
+
+#[test]
+fn route_replays_the_held_out_requests_of_a_run() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut train = vec!["train", "--model", "rk4"];
+    train.extend(TINY);
+    json(runs.path(), &train);
+    let route = |share: &str| {
+        let arguments = ["route", "--entropy", "0", "--share", share, "--rate", "1000"];
+        let budget = ["--capacity", "10000", "--cost-per-hour", "10000"];
+        json(runs.path(), &[&arguments[..], &budget[..]].concat())
+    };
+    let (open, closed) = (route("1"), route("0.1"));
+    let requests = open["operating"]["requests"].as_u64().unwrap();
+    assert!(requests > 0);
+    assert_eq!(open["reasons"]["uncertain"], requests);
+    assert_eq!(open["operating"]["quality"], open["operating"]["system2"]);
+    assert_eq!(open["simulated"], true);
+    let escalated = closed["operating"]["escalated"].as_f64().unwrap();
+    // The share, and a burst of at most 2 requests.
+    assert!(escalated > 0.09 && escalated <= 0.1 + 2.0 / requests as f64, "{escalated}");
+    assert!(closed["denied_by"]["share"].as_u64().unwrap() > 0);
+    assert!(open["temperature"]["value"].as_f64().unwrap() > 0.0);
+    let (code, errors) = {
+        let output = run(runs.path(), &["route", "--entropy", "1.5"]);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("router.entropy"), "{errors}");
+}

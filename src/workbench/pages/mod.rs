@@ -2,6 +2,7 @@
 
 mod compare;
 mod data;
+mod router;
 mod train;
 
 use eframe::egui::Ui;
@@ -11,6 +12,7 @@ use super::session::Session;
 
 pub use compare::{ColumnChoice, ComparePage};
 pub use data::DataPage;
+pub use router::RouterPage;
 pub use train::{Charts, TrainPage};
 
 /// A page: state that is kept while another one is open.

@@ -54,7 +54,9 @@ impl Range<'_> {
         if value <= self.min || value >= self.max {
             return value.clamp(self.min, self.max);
         }
-        let figures = if self.scale == Scale::Linear { self.max - self.min } else { value.abs() };
+        // A range of exactly 1 is cut into hundredths, as one of 0.9 is.
+        let span = 0.999 * (self.max - self.min);
+        let figures = if self.scale == Scale::Linear { span } else { value.abs() };
         let mut step = 10f64.powf(figures.max(1e-12).log10().floor() - 1.0);
         if self.integer {
             step = if value < 100.0 { 1.0 } else { step.max(1.0) };

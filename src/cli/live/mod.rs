@@ -1,0 +1,53 @@
+//! What is done with a finished run: routing its held-out requests.
+
+mod route;
+
+use anyhow::{Context as _, Result};
+
+pub use route::route;
+
+use super::arguments::{Common, RunOptions};
+use crate::jobs::Context;
+use crate::runs::{RunEntry, RunStore};
+use crate::settings::Config;
+use crate::training::{Plan, Prepared, TrainEvent, ablation};
+
+/// The run that the options name. Where none is named and none is finished, the built-in preset is
+/// trained first, which is said.
+fn run_of(
+    options: &RunOptions,
+    common: &Common,
+    context: &Context<TrainEvent>,
+) -> Result<(RunStore, RunEntry)> {
+    let store = RunStore::open(common.runs.as_deref())?;
+    let spec = options.run.as_deref().unwrap_or("latest");
+    let found = store.find(spec);
+    if options.run.is_some() || found.is_ok() {
+        let entry = found?;
+        return Ok((store, entry));
+    }
+    eprintln!(
+        "no finished run in {}: training the built-in `drift` preset first (seconds to a minute)",
+        store.dir().display()
+    );
+    let mut config = Config::load("drift")?;
+    config.ablation.models = "rk4".to_owned();
+    config.ablation.seeds = 1;
+    let plan = Plan::from_config(&config, common.device.clone())?;
+    let prepared = Prepared::load(&config, context)?;
+    ablation::run(&plan, &prepared, &store, context)?;
+    let entry = store.find("latest")?;
+    Ok((store, entry))
+}
+
+/// The settings to serve with: the preset, or the run's own, with single settings on top.
+fn config_of(options: &RunOptions, entry: &RunEntry) -> Result<Config> {
+    let mut config = match &options.preset {
+        Some(preset) => Config::load(preset)?,
+        None => entry.settings().cloned().context("the run has no settings")?,
+    };
+    for assignment in &options.set {
+        config.set_text(assignment)?;
+    }
+    Ok(config)
+}

@@ -1,0 +1,23 @@
+//! System 1 for answering requests: one user or a few at a time, on one core, without a tensor
+//! framework.
+//!
+//! [`PackedSystem1`] computes what [`super::model::System1`] does, from weights that are laid out
+//! once as the kernels read them, and can go on from a stored state. All of it is compiled for
+//! AVX-512, AVX2 with FMA, NEON and none of these, chosen at run time by [`pulp`].
+//!
+//! `system` puts together `cell`, the GRU update, and `field`, the flow over a gap; both stand on
+//! `linear`, the matrix products, and `activation`, tanh and the logistic function. `workspace`
+//! holds the buffers.
+
+mod activation;
+mod cell;
+mod field;
+mod linear;
+mod system;
+mod workspace;
+
+#[cfg(test)]
+mod tests;
+
+pub use system::{PackedSystem1, Step};
+pub use workspace::Workspace;

@@ -1,0 +1,206 @@
+//! A finished run made ready to answer requests.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::ServeError;
+use crate::data::Dataset;
+use crate::data::split::{Query, Split};
+use crate::dynamics::batch::warp;
+use crate::dynamics::packed::{PackedSystem1, Step, Workspace};
+use crate::dynamics::parameters;
+use crate::evaluation::{Temperature, fit_temperature};
+use crate::jobs::Context;
+use crate::reasoning::Evidence;
+use crate::routing::ItemGenres;
+use crate::runs::{RunEntry, RunStore};
+use crate::settings::{Config, ModelSettings};
+use crate::training::{Prepared, TrainError, checkpoint};
+
+/// Validation queries that the temperature is fitted on, at most.
+const CALIBRATION_QUERIES: usize = 1000;
+/// Rows scored at once where many are.
+pub(super) const ROWS: usize = 32;
+
+/// A model with its catalogue, its calibration and System 2's evidence. Immutable.
+pub struct ServedModel {
+    /// Id of the run.
+    pub run: String,
+    pub config: Config,
+    pub packed: PackedSystem1,
+    pub data: Arc<Dataset>,
+    pub split: Split,
+    /// Fitted on validation queries (Guo et al. 2017).
+    pub temperature: Temperature,
+    /// Counted over training events only.
+    pub evidence: Arc<Evidence>,
+    index: HashMap<String, u32>,
+    genre_offsets: Vec<u32>,
+    genres: Vec<u16>,
+}
+
+impl ServedModel {
+    /// Load the run `entry` and the data it was trained on.
+    ///
+    /// # Errors
+    /// [`ServeError`] for an unfinished run, data that cannot be loaded or is not the run's, and
+    /// weights that do not fit.
+    pub fn load<E>(
+        store: &RunStore,
+        entry: &RunEntry,
+        context: &Context<E>,
+    ) -> Result<Self, ServeError> {
+        let summary =
+            entry.summary.as_ref().ok_or_else(|| ServeError::NotFinished(entry.id.clone()))?;
+        let prepared = Prepared::load(&summary.config, context)?;
+        if prepared.record.fingerprint != summary.data.fingerprint {
+            return Err(TrainError::OtherData {
+                run: entry.id.clone(),
+                expected: summary.data.fingerprint.clone(),
+                found: prepared.record.fingerprint,
+            }
+            .into());
+        }
+        let (weights, _) = checkpoint::decode(&store.model(&entry.id)?)?;
+        context.progress(None, "Calibrating");
+        Self::new(&entry.id, &summary.config, weights, prepared, context)
+    }
+
+    /// From weights in memory and the data they were trained on.
+    ///
+    /// # Errors
+    /// [`ServeError::Parameters`] where the weights do not fit, [`ServeError::Cancelled`].
+    pub fn new<E>(
+        run: &str,
+        config: &Config,
+        weights: Vec<parameters::Matrix>,
+        prepared: Prepared,
+        context: &Context<E>,
+    ) -> Result<Self, ServeError> {
+        let Prepared { data, split, .. } = prepared;
+        let weights = parameters::fit(&config.model, data.items(), weights)?;
+        let packed = PackedSystem1::new(&config.model, data.items(), &weights);
+        let (mut genre_offsets, mut genres) = (vec![0u32], Vec::new());
+        for item in 0..data.items() {
+            if let Some(meta) = data.meta.get(item) {
+                genres.extend_from_slice(&meta.genres);
+            }
+            genre_offsets.push(genres.len() as u32);
+        }
+        let none: &[u16] = &[];
+        let evidence = Evidence::build(
+            data.items(),
+            data.genres.clone(),
+            |item| data.meta.get(item).map_or(none, |meta| &meta.genres),
+            split
+                .counted
+                .iter()
+                .map(|part| (&data.item[part.start..part.end], &data.time[part.start..part.end])),
+        );
+        context.checkpoint()?;
+        let index =
+            data.item_ids.iter().enumerate().map(|(item, id)| (id.clone(), item as u32)).collect();
+        let uncalibrated =
+            Temperature { value: 1.0, nll_before: f64::NAN, nll_after: f64::NAN, queries: 0 };
+        let mut model = Self {
+            run: run.to_owned(),
+            config: config.clone(),
+            packed,
+            split,
+            temperature: uncalibrated,
+            evidence: Arc::new(evidence),
+            index,
+            genre_offsets,
+            genres,
+            data,
+        };
+        model.temperature = model.calibrate(context)?;
+        Ok(model)
+    }
+
+    fn calibrate<E>(&self, context: &Context<E>) -> Result<Temperature, ServeError> {
+        let every = self.split.valid.len().div_ceil(CALIBRATION_QUERIES).max(1);
+        let queries: Vec<Query> = self.split.valid.iter().step_by(every).copied().collect();
+        let mut scores = Vec::with_capacity(queries.len() * self.data.items());
+        let mut workspace = self.packed.workspace();
+        for chunk in queries.chunks(ROWS) {
+            context.checkpoint()?;
+            scores.extend_from_slice(&self.score_queries(chunk, &mut workspace));
+        }
+        let targets: Vec<u32> = queries.iter().map(|query| self.data.item[query.target]).collect();
+        Ok(fit_temperature(&scores, self.data.items(), &targets))
+    }
+
+    /// Scores of all items for held-out queries, `[Q, N]`.
+    pub fn score_queries(&self, queries: &[Query], workspace: &mut Workspace) -> Vec<f32> {
+        let (data, model) = (&self.data, &self.config.model);
+        let steps: Vec<Vec<Step>> = queries
+            .iter()
+            .map(|query| {
+                // The model sees the last `input_len` events, in training and here.
+                let start = query.start.max(query.target.saturating_sub(self.split.input_len));
+                let history = start..query.target;
+                steps(model, &data.item[history.clone()], &data.time[history], None)
+            })
+            .collect();
+        let rows: Vec<&[Step]> = steps.iter().map(Vec::as_slice).collect();
+        let mut states = vec![0.0; queries.len() * self.packed.hidden()];
+        self.packed.advance(workspace, &mut states, &rows);
+        if model.query_gap {
+            let gaps: Vec<f32> = queries
+                .iter()
+                .map(|query| {
+                    warp(model.warp, data.time[query.target] - data.time[query.target - 1])
+                })
+                .collect();
+            self.packed.flow(workspace, &mut states, &gaps);
+        }
+        let mut scores = vec![0.0; queries.len() * data.items()];
+        self.packed.scores(workspace, &states, &mut scores);
+        scores
+    }
+
+    /// The dense index of a catalogue id.
+    pub fn item(&self, id: &str) -> Option<u32> {
+        self.index.get(id).copied()
+    }
+
+    /// Genres of all items.
+    pub fn genres(&self) -> ItemGenres<'_> {
+        ItemGenres {
+            offsets: &self.genre_offsets,
+            genres: &self.genres,
+            count: self.data.genres.len(),
+        }
+    }
+
+    /// Genres of one item.
+    pub fn genres_of(&self, item: u32) -> &[u16] {
+        self.data.meta.get(item as usize).map_or(&[], |meta| &meta.genres)
+    }
+
+    /// The item's title, where it has one of its own.
+    pub fn title(&self, item: u32) -> Option<&str> {
+        self.data.meta.get(item as usize).and_then(|meta| meta.title.as_deref())
+    }
+}
+
+/// A history (Unix milliseconds, never falling) as steps of the model. `after` is the time of the
+/// event before the first, where the state goes on from one.
+pub(super) fn steps(
+    model: &ModelSettings,
+    items: &[u32],
+    times: &[i64],
+    after: Option<i64>,
+) -> Vec<Step> {
+    let mut before = after;
+    items
+        .iter()
+        .zip(times)
+        .map(|(&item, &time)| {
+            let dt = before.map_or(0.0, |before| warp(model.warp, time - before));
+            before = Some(time);
+            Step { dt, item }
+        })
+        .collect()
+}

@@ -1,0 +1,115 @@
+//! An untrained model on the built-in set is enough to see that both systems are asked rightly.
+
+use burn::tensor::Device;
+
+use super::*;
+use crate::data::drift::{DriftOptions, drift};
+use crate::dynamics::model::System1;
+use crate::dynamics::parameters;
+use crate::jobs::{self, Control};
+use crate::routing::Path;
+use crate::settings::{LimitMode, RouterMode, RouterSettings, Solver};
+use crate::training::{Prepared, evaluate};
+
+fn context() -> Context<()> {
+    jobs::detached(Control::default(), |_, _| ())
+}
+
+fn config(mask_seen: bool) -> Config {
+    let mut config = Config::load("drift").unwrap();
+    config.model.hidden = 8;
+    config.model.solver = Solver::Rk4;
+    config.evaluation.mask_seen = mask_seen;
+    config
+}
+
+fn served(config: &Config) -> ServedModel {
+    let options = DriftOptions { users: 120, items: 60, ..Default::default() };
+    let data = drift(options, || Ok(())).unwrap();
+    let prepared = Prepared::from_dataset(&data, config, &context()).unwrap();
+    let weights = parameters::initial(&config.model, prepared.data.items(), 3);
+    ServedModel::new("test", config, weights, prepared, &context()).unwrap()
+}
+
+#[test]
+fn system_1_ranks_as_evaluation_does() {
+    for mask_seen in [false, true] {
+        let config = config(mask_seen);
+        let model = served(&config);
+        let replay = Replay::run(&model, &config, &context()).unwrap();
+        let weights = parameters::initial(&config.model, model.data.items(), 3);
+        let tensors = parameters::upload(&weights, &Device::flex());
+        let system1 = System1::new(&config.model, &tensors);
+        let mut queries = model.split.test.clone();
+        queries.sort_by_key(|query| model.data.time[query.target]);
+        let settings = (&config.model, &config.evaluation);
+        let len = model.split.input_len;
+        let expected =
+            evaluate::ranks(&system1, &model.data, &queries, len, settings, || Ok(())).unwrap();
+        let ours: Vec<u32> = replay.requests.iter().map(|request| request.rank[0]).collect();
+        // Scores that agree to 1e-5 may still swap two neighbours.
+        let same = ours.iter().zip(&expected).filter(|(a, b)| a.abs_diff(**b) <= 1).count();
+        assert_eq!(same, expected.len(), "{ours:?}\n{expected:?}");
+    }
+}
+
+#[test]
+fn a_forced_path_gives_that_systems_quality_and_no_budget_gives_none() {
+    let config = config(false);
+    let model = served(&config);
+    let replay = Replay::run(&model, &config, &context()).unwrap();
+    let at = |mode, share| {
+        let settings = RouterSettings { mode, share, ..config.router.clone() };
+        replay.operating(&settings, 20.0).unwrap()
+    };
+    let fast = at(RouterMode::Fast, 1.0);
+    assert_eq!((fast.escalated, fast.cost_per_1000), (0.0, 0.0));
+    assert_eq!(fast.quality, fast.system1);
+    let slow = at(RouterMode::Slow, 0.0);
+    assert_eq!(slow.escalated, 1.0);
+    assert_eq!(slow.quality, slow.system2);
+    assert!(slow.cost_per_1000 > 0.0 && slow.mean_latency_ms >= 200.0);
+    // An untrained model is lost about everything.
+    let denied = at(RouterMode::Auto, 0.0);
+    assert_eq!(denied.uncertain, 1.0);
+    // The share cap starts with one credit.
+    assert!(denied.escalated <= 1.0 / denied.requests as f64);
+    assert!((denied.escalated + denied.denied - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn an_observed_limit_denies_nothing_and_an_enforced_one_holds() {
+    let config = config(false);
+    let model = served(&config);
+    let replay = Replay::run(&model, &config, &context()).unwrap();
+    let observed = RouterSettings {
+        rate_limit: LimitMode::Observed,
+        share_limit: LimitMode::Observed,
+        cost_limit: LimitMode::Observed,
+        ..config.router.clone()
+    };
+    let open = replay.operating(&observed, 20.0).unwrap();
+    assert_eq!((open.escalated, open.denied), (open.uncertain, 0.0));
+    let enforced = RouterSettings { rate_limit: LimitMode::Enforced, rate: 1.0, ..observed };
+    let outcomes = replay.route(&enforced, 20.0);
+    let escalated = outcomes.iter().filter(|o| o.path == Path::SlowPath).count() as f64;
+    let seconds = (outcomes.len() - 1) as f64 / 20.0;
+    assert!(escalated <= enforced.capacity + enforced.rate * seconds, "{escalated} in {seconds} s");
+    assert!(escalated >= (enforced.rate * seconds).floor(), "{escalated} in {seconds} s");
+}
+
+#[test]
+fn the_same_run_replays_to_the_same_decisions_and_can_be_stopped() {
+    let config = config(false);
+    let model = served(&config);
+    let decisions = || {
+        let replay = Replay::run(&model, &config, &context()).unwrap();
+        let all = replay.requests.iter();
+        all.map(|request| (request.uncertainty, request.rank)).collect::<Vec<_>>()
+    };
+    assert_eq!(decisions(), decisions());
+    let control = Control::default();
+    control.cancel();
+    let stopped = jobs::detached::<()>(control, |_, _| ());
+    assert!(matches!(Replay::run(&model, &config, &stopped), Err(ServeError::Cancelled(_))));
+}
