@@ -156,7 +156,7 @@ fn events(common: &Common, keys: Vec<RunKey>, ended: Ended) -> Result<Context<Tr
                 let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
                 ended.finished.insert(run, *summary);
             }
-            TrainEvent::Failed { run, message } => {
+            TrainEvent::Failed { run, message, .. } => {
                 eprintln!("{} failed: {message}", name(run));
                 if let Some(key) = keys.get(run) {
                     let (model, seed) = (key.solver, key.seed);

@@ -88,9 +88,10 @@ pub fn run(
         match &result {
             Ok(_) | Err(TrainError::Cancelled(_)) => {}
             Err(error) => {
-                lost.fetch_or(error.is_device(), Ordering::SeqCst);
+                let device = error.is_device();
+                lost.fetch_or(device, Ordering::SeqCst);
                 let message = error.to_string();
-                context.send(TrainEvent::Failed { run: key.index, message });
+                context.send(TrainEvent::Failed { run: key.index, message, device });
             }
         }
         result

@@ -57,8 +57,8 @@ pub enum TrainEvent {
     },
     /// Trained and tested; the run folder is complete.
     Finished { run: usize, summary: Box<RunSummary> },
-    /// This run failed; the others go on.
-    Failed { run: usize, message: String },
+    /// This run failed; the others go on, unless it was the device that failed.
+    Failed { run: usize, message: String, device: bool },
     /// Something to tell people, such as a device that was replaced by another.
     Message(String),
 }

@@ -104,6 +104,9 @@ impl TrainPage {
                 session.toasts.done(verdict::headline(&table));
                 self.table = Some(table);
                 self.lower = Lower::Result;
+                // The runs that were done by then are in the table; the others can go on.
+                self.offer_cpu = self.live.device_lost.is_some();
+                self.error = self.live.device_lost.take();
                 return;
             }
             Outcome::Done(None) => {

@@ -46,6 +46,8 @@ pub struct Live {
     pub loss: Vec<Series>,
     /// Validation NDCG@10, in the same order.
     pub quality: Vec<Series>,
+    /// What was said when the device failed, where it did.
+    pub device_lost: Option<String>,
     solvers: Vec<Solver>,
 }
 
@@ -90,7 +92,10 @@ impl Live {
                     run.state = State::Done;
                 }
             }
-            TrainEvent::Failed { run, message } => {
+            TrainEvent::Failed { run, message, device } => {
+                if device {
+                    self.device_lost.get_or_insert_with(|| message.clone());
+                }
                 if let Some(run) = self.runs.get_mut(run) {
                     run.state = State::Failed(message);
                 }
@@ -132,6 +137,7 @@ impl Live {
             steps_per_epoch,
             loss: solvers.iter().map(series).collect(),
             quality: solvers.iter().map(series).collect(),
+            device_lost: None,
             solvers,
         }
     }
@@ -283,12 +289,27 @@ mod tests {
         let mut live = Live::default();
         live.apply(TrainEvent::Planned { runs: keys(), epochs: 2, steps_per_epoch: 10 });
         assert_eq!(live.progress(), None);
-        live.apply(TrainEvent::Failed { run: 0, message: String::new() });
+        live.apply(TrainEvent::Failed { run: 0, message: String::new(), device: false });
         live.apply(TrainEvent::Started { run: 1, id: "b".to_owned(), step: 0 });
         live.apply(step(1, 10, 1.0));
         let progress = live.progress().unwrap();
         assert_eq!(progress.fraction, Some(1.5 / 4.0));
         assert_eq!(progress.message, "RK4 seed 1");
+    }
+
+    #[test]
+    fn a_lost_device_is_remembered_and_other_failures_are_not() {
+        let mut live = Live::default();
+        live.apply(TrainEvent::Planned { runs: keys(), epochs: 2, steps_per_epoch: 10 });
+        let failed = |run, message: &str, device| {
+            let message = message.to_owned();
+            TrainEvent::Failed { run, message, device }
+        };
+        live.apply(failed(0, "the loss became NaN", false));
+        assert_eq!(live.device_lost, None);
+        live.apply(failed(1, "the device failed", true));
+        live.apply(failed(2, "it was lost in another run", true));
+        assert_eq!(live.device_lost.as_deref(), Some("the device failed"));
     }
 
     #[test]
