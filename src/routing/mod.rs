@@ -4,7 +4,7 @@
 //! settings, [`Budget`], [`Ask`] and a time that the caller reads. [`Router`] is the same behind a
 //! lock, for servers whose settings change while they run. Uncertainty is the [`entropy`] of
 //! System 1's calibrated scores, and the [`conflict`] between the genres it predicts
-//! ([`predicted_mix`]) and the user's own ([`profile`]).
+//! ([`predicted_mix`]) and the user's own ([`profile()`]).
 //!
 //! Nothing here knows tensors, files, sockets or a clock.
 
