@@ -8,8 +8,8 @@
 //! | module | what it is | knows |
 //! |---|---|---|
 //! | [`workbench`], [`cli`] | the window and the headless commands, on the same engine | all below |
-//! | [`serving`] | a finished run made ready to answer; replay of its held-out requests | all below |
-//! | [`reasoning`] | System 2: evidence, the mock that ranks by it | settings |
+//! | [`serving`] | the engine that answers requests, its HTTP API, telemetry, traffic, replay | all below |
+//! | [`reasoning`] | System 2: the trait, the mock, the LLM client, the circuit breaker | settings |
 //! | [`training`] | trainer, ablation over models × seeds, checkpoints, baselines | data, dynamics, evaluation, runs |
 //! | [`figures`] | charts as SVG and PNG without a window | nobody |
 //! | [`runs`] | the run store on disk: write, list, compare, export | evaluation, settings |
@@ -17,21 +17,24 @@
 //! | [`evaluation`] | ranking metrics, intervals, significance, calibration, the quality–cost frontier | routing |
 //! | [`routing`] | uncertainty, budget, the router's decision: no tensors, no I/O, no clock | settings |
 //! | [`data`] | events, importers, the built-in set, catalogue, filters, splits | jobs, settings |
+//! | `exponential` | eˣ that vectorises, for scores and activations | nobody |
 //! | [`jobs`] | long work: progress, events, pause, cancel | nobody |
 //! | [`settings`] | every setting once; presets and config files | nobody |
 //!
 //! A training flows like this: `data::load` → `data::filter` → `data::split` → `training::ablation`
 //! starts one `training::trainer` a run, which turns sequences into `dynamics::batch`es, steps
 //! `dynamics::model`, and writes a folder through `runs` → `runs::AblationTable` compares them with
-//! `evaluation`. A held-out request flows like this: `serving::replay` lets System 1
-//! (`dynamics::packed`) score all items, `routing` says which path a setting takes, `reasoning`
-//! reranks. The window starts the same as a [`jobs::Job`] and drains its events each frame;
+//! `evaluation`. A request flows like this: `serving::http` reads it → `serving::Engine` checks it,
+//! looks into its cache, lets System 1 (`dynamics::packed`) score all items, asks `routing` which
+//! path to take, perhaps asks `reasoning`, and tells `serving::telemetry` and
+//! `serving::impressions`; `serving::replay` does the same to held-out requests. The window starts the same as a [`jobs::Job`] and drains its events each frame;
 //! the command line drains them to stderr.
 
 pub mod cli;
 pub mod data;
 pub mod dynamics;
 pub mod evaluation;
+mod exponential;
 pub mod figures;
 pub mod jobs;
 pub mod reasoning;

@@ -58,8 +58,14 @@ pub enum Command {
     /// List, show, compare, export and delete runs
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// Serve a run's model, the router and System 2 as a local API
+    Serve(ServeOptions),
+    /// Answer one request with a run's model, the router and System 2
+    Recommend(RecommendOptions),
     /// Replay a run's held-out requests under router settings: quality, latency, cost
     Route(RouteOptions),
+    /// Send generated requests to a running server
+    Traffic(TrafficOptions),
     /// List every setting with its range, default and meaning
     Settings,
 }
@@ -155,12 +161,57 @@ pub struct RunOptions {
     /// Run id, unique prefix, or `latest` [default: latest; trains the built-in preset if there is none]
     #[arg(long, value_name = "RUN")]
     pub run: Option<String>,
-    /// Settings of router and reasoner from a preset or TOML file [default: the run's own]
+    /// Settings of router, reasoner and server from a preset or TOML file [default: the run's own]
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
     /// Change a setting, for example --set router.entropy=0.8 (see `deepm3 settings`)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ServeOptions {
+    #[command(flatten)]
+    pub run: RunOptions,
+    /// Port to listen on; 0 takes any free one [default: server.port, 8000]
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Address to listen on; anything but loopback needs a token (DEEPM3_TOKEN, or one is made)
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Folder of the log of answers [default: .impressions beside the runs]
+    #[arg(long, value_name = "DIR")]
+    pub impressions: Option<PathBuf>,
+}
+
+/// A path forced for one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ForceMode {
+    Fast,
+    Slow,
+}
+
+#[derive(Debug, Args)]
+pub struct RecommendOptions {
+    #[command(flatten)]
+    pub run: RunOptions,
+    /// Items of the history, oldest first, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "IDS")]
+    pub items: Vec<String>,
+    /// When each was taken, in units of 10 days
+    #[arg(long, value_delimiter = ',', allow_negative_numbers = true, value_name = "TIMES")]
+    pub times: Vec<f64>,
+    /// When each was taken, in Unix seconds
+    #[arg(long, value_delimiter = ',', allow_negative_numbers = true, conflicts_with = "times")]
+    pub timestamps: Vec<f64>,
+    #[arg(long, default_value = "demo_user")]
+    pub user: String,
+    /// How many items to recommend [default: 10]
+    #[arg(long, value_name = "N")]
+    pub count: Option<usize>,
+    /// Take this path whatever the router would do
+    #[arg(long, value_enum)]
+    pub force: Option<ForceMode>,
 }
 
 #[derive(Debug, Args)]
@@ -188,6 +239,31 @@ pub struct RouteOptions {
     /// Requests a second that are assumed [default: traffic.rate, 20]
     #[arg(long, value_name = "RATE")]
     pub traffic: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub struct TrafficOptions {
+    #[command(flatten)]
+    pub run: RunOptions,
+    /// Where the server is
+    #[arg(long, default_value = "http://127.0.0.1:8000")]
+    pub url: String,
+    /// mixed, stable, chaotic or replay
+    #[arg(long)]
+    pub pattern: Option<String>,
+    /// Requests a second
+    #[arg(long)]
+    pub rate: Option<f64>,
+    #[arg(long)]
+    pub seconds: Option<f64>,
+    /// Requests in flight at once, at most
+    #[arg(long, value_name = "N")]
+    pub connections: Option<usize>,
+    #[arg(long)]
+    pub seed: Option<u32>,
+    /// Allow a server that is not on this machine
+    #[arg(long)]
+    pub allow_remote: bool,
 }
 
 #[derive(Debug, Subcommand)]

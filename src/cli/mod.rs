@@ -64,7 +64,10 @@ fn run(arguments: &Arguments, started: std::time::Instant) -> Result<()> {
         Some(Command::Ablation(options)) => train::ablation(options, common),
         Some(Command::Evaluate(options)) => train::evaluate(options, common),
         Some(Command::Runs(command)) => runs::run(command, common),
+        Some(Command::Serve(options)) => live::serve(options, common),
+        Some(Command::Recommend(options)) => live::recommend(options, common),
         Some(Command::Route(options)) => live::route(options, common),
+        Some(Command::Traffic(options)) => live::traffic(options, common),
         Some(Command::Settings) => output::settings(common),
     }
 }

@@ -1,9 +1,31 @@
-//! What can be wrong with a run that is to be served.
+//! What can be wrong with a request, and with a model to serve.
 
 use crate::dynamics::parameters::ParameterError;
 use crate::jobs::Cancelled;
+use crate::reasoning::ReasonError;
 use crate::runs::RunError;
 use crate::training::TrainError;
+
+/// A request that is not answered: the HTTP status, a code for machines, a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RequestError {
+    pub status: u16,
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl RequestError {
+    /// The request says something that cannot be answered: 422.
+    pub fn unprocessable(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: 422, code, message: message.into() }
+    }
+
+    /// Not the client's fault: 500.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self { status: 500, code: "internal", message: message.into() }
+    }
+}
 
 /// Why a run cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -20,4 +42,8 @@ pub enum ServeError {
     Train(#[from] TrainError),
     #[error(transparent)]
     Parameters(#[from] ParameterError),
+    #[error("System 2 cannot start: {0}")]
+    Reasoner(#[from] ReasonError),
+    #[error("a thread for the engine could not be started: {0}")]
+    Thread(std::io::Error),
 }

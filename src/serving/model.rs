@@ -137,9 +137,7 @@ impl ServedModel {
         let steps: Vec<Vec<Step>> = queries
             .iter()
             .map(|query| {
-                // The model sees the last `input_len` events, in training and here.
-                let start = query.start.max(query.target.saturating_sub(self.split.input_len));
-                let history = start..query.target;
+                let history = query.start..query.target;
                 steps(model, &data.item[history.clone()], &data.time[history], None)
             })
             .collect();

@@ -140,6 +140,30 @@ choice! {
     }
 }
 
+choice! {
+    /// Who reasons for System 2.
+    ReasonerKind {
+        /// Deterministic evidence, no network; labelled mock wherever its numbers show.
+        Mock = "mock",
+        /// A chat model behind an OpenAI-compatible endpoint.
+        Llm = "llm",
+    }
+}
+
+choice! {
+    /// Who asks, in generated traffic.
+    TrafficPattern {
+        /// Half the requests repeat one of a few users, half come from new ones.
+        Mixed = "mixed",
+        /// A few users who never change.
+        Stable = "stable",
+        /// Every request is a new user with a random history, in bursts.
+        Chaotic = "chaotic",
+        /// Held-out users in the order of their real times.
+        Replay = "replay",
+    }
+}
+
 const fn integer(min: i64, max: i64) -> Kind {
     Kind::Integer { min, max, logarithmic: false }
 }
@@ -320,25 +344,73 @@ config! {
             "enforced denies requests over the cost; observed only counts them.";
     }
 
-    /// System 2: what it chooses from, how long it takes and at what price.
+    /// System 2: who reasons, at what price, and how failures are met.
     reasoner: ReasonerSettings {
+        kind: ReasonerKind = ReasonerKind::Mock, Kind::Choice(ReasonerKind::WORDS), "Reasoner", "",
+            "mock reranks by evidence without a network; llm asks an OpenAI-compatible endpoint.";
         candidates: usize = 100, integer(10, 500), "Candidates", "items",
             "System 1's best items that System 2 chooses from.";
+        mock_latency: bool = true, Kind::Switch, "Simulate latency", "",
+            "The mock waits as long as DeepM3's mock does: Gaussian, clipped to 0.2–2 s.";
         latency_mean: f64 = 0.8, number(0.0, 60.0), "Mock latency, mean", "s",
             "Mean of the simulated latency before clipping.";
         latency_sd: f64 = 0.3, number(0.0, 60.0), "Mock latency, deviation", "s",
             "Standard deviation of the simulated latency before clipping.";
         seed: usize = 42, integer(0, 4_294_967_295), "Mock seed", "",
             "Fixes the mock's simulated latency.";
+        base_url: String = "https://api.deepseek.com/v1".to_owned(), Kind::Text, "Base URL", "",
+            "Where `/chat/completions` is; any OpenAI-compatible server, a local one too.";
+        model: String = "deepseek-chat".to_owned(), Kind::Text, "Model", "",
+            "Name of the chat model.";
+        key_variable: String = "DEEPSEEK_API_KEY".to_owned(), Kind::Text, "Key variable", "",
+            "Environment variable that holds the API key; the key itself is never stored.";
+        timeout: f64 = 10.0, number_log(0.1, 300.0), "Timeout", "s",
+            "Longest wait for one attempt.";
+        retries: usize = 2, integer(0, 10), "Retries", "",
+            "Attempts after the first where the failure may pass: 429, 5xx, a lost connection.";
+        breaker_failures: usize = 5, integer(1, 100), "Breaker trips after", "failures",
+            "So many failures in a row open the circuit breaker.";
+        breaker_seconds: f64 = 30.0, number_log(0.1, 3600.0), "Breaker stays open", "s",
+            "After this, one request may try whether the endpoint is back.";
         input_price: f64 = 0.28, number(0.0, 1000.0), "Input price", "$/M tokens",
             "Price of a million prompt tokens.";
         output_price: f64 = 0.42, number(0.0, 1000.0), "Output price", "$/M tokens",
             "Price of a million completion tokens.";
     }
 
-    /// How requests arrive.
+    /// The local API.
+    server: ServerSettings {
+        host: String = "127.0.0.1".to_owned(), Kind::Text, "Address", "",
+            "Address to listen on; anything but loopback needs a token.";
+        port: usize = 8000, integer(0, 65_535), "Port", "",
+            "Port to listen on; 0 takes any free one.";
+        concurrency: usize = 256, integer_log(1, 65_536), "Requests at once", "",
+            "Requests over this are answered 503 at once instead of waiting.";
+        body_limit: usize = 256, integer_log(1, 65_536), "Largest body", "KiB",
+            "Longer requests are refused with 413.";
+        max_history: usize = 1000, integer_log(1, 100_000), "Longest history accepted", "events",
+            "Longer histories are refused; the model sees the last data.max_len of them.";
+        timeout: f64 = 60.0, number_log(0.1, 600.0), "Request timeout", "s",
+            "Longest time from the first byte to the answer.";
+        shutdown: f64 = 10.0, number(0.0, 300.0), "Shutdown deadline", "s",
+            "How long accepted requests may take to finish when the server stops.";
+        cache_size: usize = 10_000, integer(0, 10_000_000), "Cache size", "answers",
+            "Answers kept; 0 switches the cache off.";
+        cache_seconds: f64 = 60.0, number_log(0.1, 86_400.0), "Cache lifetime", "s",
+            "An answer older than this is computed anew.";
+    }
+
+    /// Generated requests for trying the server out.
     traffic: TrafficSettings {
+        pattern: TrafficPattern = TrafficPattern::Mixed, Kind::Choice(TrafficPattern::WORDS), "Pattern", "",
+            "mixed, stable, chaotic, or replay of held-out users.";
         rate: f64 = 20.0, number_log(0.1, 100_000.0), "Rate", "requests/s",
-            "Requests a second that a replay of held-out requests assumes.";
+            "Requests a second; also the traffic that the Router page assumes.";
+        seconds: f64 = 30.0, number_log(0.1, 86_400.0), "Duration", "s",
+            "How long requests are sent.";
+        concurrency: usize = 16, integer_log(1, 1024), "Connections", "",
+            "Requests in flight at once, at most.";
+        seed: usize = 42, integer(0, 4_294_967_295), "Traffic seed", "",
+            "Fixes which users ask and in which order.";
     }
 }

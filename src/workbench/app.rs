@@ -8,7 +8,7 @@ use super::Options;
 use super::background::Running;
 use super::commands::{self, Command, PageId};
 use super::dialogs::{Dialogs, Purpose};
-use super::pages::{ComparePage, DataPage, Page, RouterPage, TrainPage};
+use super::pages::{ComparePage, DataPage, LivePage, Page, RouterPage, TrainPage};
 use super::palette::CommandPalette;
 use super::session::{Kept, Session};
 use super::shell;
@@ -26,6 +26,7 @@ pub struct App {
     pub(super) train: TrainPage,
     compare: ComparePage,
     router: RouterPage,
+    live: LivePage,
     palette: CommandPalette,
     dialogs: Dialogs,
     /// A close was asked for while work runs.
@@ -75,6 +76,7 @@ impl App {
             train: TrainPage::default(),
             compare: ComparePage::default(),
             router: RouterPage::default(),
+            live: LivePage::default(),
             palette: CommandPalette::default(),
             dialogs: Dialogs::default(),
             closing: Closing::No,
@@ -89,6 +91,7 @@ impl App {
             PageId::Train => &mut self.train,
             PageId::Compare => &mut self.compare,
             PageId::Router => &mut self.router,
+            PageId::Live => &mut self.live,
         };
         (page, &mut self.session)
     }
@@ -99,6 +102,7 @@ impl App {
         train
             .or_else(|| self.data.running().map(|running| (running, Command::StopLoading)))
             .or_else(|| self.router.running().map(|running| (running, Command::StopReplay)))
+            .or_else(|| self.live.running().map(|running| (running, Command::ToggleTraffic)))
     }
 
     fn carry_out(&mut self, command: Command) {
@@ -128,8 +132,13 @@ impl App {
                 if let Some(page) = home(&command) {
                     self.session.kept.page = page;
                 }
-                let pages: [&mut dyn Page; 4] =
-                    [&mut self.data, &mut self.train, &mut self.compare, &mut self.router];
+                let pages: [&mut dyn Page; 5] = [
+                    &mut self.data,
+                    &mut self.train,
+                    &mut self.compare,
+                    &mut self.router,
+                    &mut self.live,
+                ];
                 for page in pages {
                     page.command(&command, &mut self.session);
                 }
@@ -180,6 +189,7 @@ impl App {
             self.train.stop();
             self.data.stop();
             self.router.stop();
+            self.live.stop();
             ctx.send_viewport_cmd(ViewportCommand::Close);
         }
     }
@@ -217,6 +227,7 @@ fn home(command: &Command) -> Option<PageId> {
     match command {
         Command::OpenByPath | Command::EditMapping | Command::Download(_) => Some(PageId::Data),
         Command::Start | Command::ResumeRun(_) => Some(PageId::Train),
+        Command::ToggleServer | Command::SendRequest | Command::ToggleTraffic => Some(PageId::Live),
         Command::UndoRouter => Some(PageId::Router),
         _ => None,
     }
@@ -234,6 +245,7 @@ impl eframe::App for App {
         self.train.logic(&mut self.session);
         self.compare.logic(&mut self.session);
         self.router.logic(&mut self.session);
+        self.live.logic(&mut self.session);
         if let Some(command) = self.dialogs.poll(&mut self.session.toasts) {
             self.session.ask(command);
         }
@@ -286,6 +298,11 @@ impl eframe::App for App {
     fn save(&mut self, storage: &mut dyn eframe::Storage) {
         self.session.kept.settings = self.session.config.to_toml();
         eframe::set_value(storage, STORAGE_KEY, &self.session.kept);
+    }
+
+    fn on_exit(&mut self) {
+        // What a running server accepted is still answered, and its log is written out.
+        self.live.stop();
     }
 
     fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {

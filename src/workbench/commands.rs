@@ -12,10 +12,11 @@ pub enum PageId {
     Train,
     Compare,
     Router,
+    Live,
 }
 
 impl PageId {
-    pub const ALL: [Self; 4] = [Self::Data, Self::Train, Self::Compare, Self::Router];
+    pub const ALL: [Self; 5] = [Self::Data, Self::Train, Self::Compare, Self::Router, Self::Live];
 
     /// The number of its key.
     pub fn number(self) -> usize {
@@ -24,6 +25,7 @@ impl PageId {
             Self::Train => 2,
             Self::Compare => 3,
             Self::Router => 5,
+            Self::Live => 6,
         }
     }
 
@@ -33,6 +35,7 @@ impl PageId {
             Self::Train => "Train",
             Self::Compare => "Compare",
             Self::Router => "Router",
+            Self::Live => "Live API",
         }
     }
 }
@@ -92,8 +95,15 @@ pub enum Command {
     /// Take runs out of the archive.
     UnarchiveRuns(Vec<String>),
     PinBaseline,
+    /// Hand the router's settings to the running server.
+    ApplyRouter,
     UndoRouter,
     StopReplay,
+    /// Switch the server on or off.
+    ToggleServer,
+    SendRequest,
+    /// Start or stop generated traffic.
+    ToggleTraffic,
     Export(ExportFormat),
     WriteExport(ExportFormat, PathBuf),
 }
@@ -123,6 +133,7 @@ pub fn actions() -> Vec<Action> {
         action("Go to Train", Command::Go(PageId::Train), plain(Key::Num2)),
         action("Go to Compare", Command::Go(PageId::Compare), plain(Key::Num3)),
         action("Go to Router", Command::Go(PageId::Router), plain(Key::Num5)),
+        action("Go to Live API", Command::Go(PageId::Live), plain(Key::Num6)),
         action("Import file…", Command::ImportFile, ctrl(Key::I)),
         action("Open by path…", Command::OpenByPath, ctrl(Key::L)),
         action("Load the built-in drift set", Command::Load("drift".to_owned()), None),
@@ -139,8 +150,12 @@ pub fn actions() -> Vec<Action> {
         action("Pin selected run as baseline", Command::PinBaseline, ctrl(Key::B)),
         action("Archive selected runs", Command::ArchiveRuns, ctrl(Key::E)),
         action("Delete selected runs", Command::DeleteRuns, plain(Key::Delete)),
+        action("Apply router settings to the live server", Command::ApplyRouter, None),
         action("Undo the last router setting", Command::UndoRouter, ctrl(Key::Z)),
         action("Stop the replay", Command::StopReplay, None),
+        action("Switch the server on or off", Command::ToggleServer, ctrl(Key::U)),
+        action("Send the request", Command::SendRequest, ctrl(Key::R)),
+        action("Start or stop traffic", Command::ToggleTraffic, ctrl(Key::T)),
         action("Export as CSV…", Command::Export(ExportFormat::Csv), None),
         action("Export as Markdown…", Command::Export(ExportFormat::Markdown), None),
         action("Export as PNG…", Command::Export(ExportFormat::Png), None),

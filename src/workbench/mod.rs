@@ -13,6 +13,7 @@ mod dialogs;
 pub mod format;
 mod pages;
 mod palette;
+mod run_choice;
 mod session;
 mod shell;
 #[cfg(test)]

@@ -73,6 +73,8 @@ pub struct Session {
     pub asked: Vec<Command>,
     /// Counts changes to the run store, so that the Compare page knows when to read it again.
     pub runs_changed: u64,
+    /// Address of the running server.
+    pub api: Option<String>,
 }
 
 impl Session {
@@ -95,6 +97,7 @@ impl Session {
             toasts: Toasts::default(),
             asked: Vec::new(),
             runs_changed: 0,
+            api: None,
         };
         // Asking the graphics drivers takes long enough to be seen.
         let ctx = session.ctx.clone();

@@ -130,6 +130,11 @@ pub fn status_bar(ui: &mut Ui, session: &mut Session, running: Option<&(Running,
                     session.ask(Command::Palette);
                 }
                 ui.add_space(2.0 * UNIT);
+                if let Some(address) = &session.api {
+                    ui.label(RichText::new(address).small().color(palette.good));
+                    quiet(ui, "API");
+                    ui.add_space(2.0 * UNIT);
+                }
                 match &session.loaded {
                     Some(loaded) => {
                         quiet(ui, "users");

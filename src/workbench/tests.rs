@@ -54,6 +54,26 @@ impl Window {
         self.harness.run_steps(2);
     }
 
+    /// One small GRU for one epoch on the CPU.
+    fn choose_tiny_training(&mut self) {
+        let session = &mut self.harness.state_mut().session;
+        session.kept.device = "cpu".to_owned();
+        session.config.model.hidden = 4;
+        session.config.training.epochs = 1;
+        session.config.ablation.models = "gru".to_owned();
+        session.config.ablation.seeds = 1;
+    }
+
+    /// Let frames go by until `text` shows.
+    fn until_shown(&mut self, text: &str) {
+        let start = Instant::now();
+        while !self.shows(text) {
+            assert!(start.elapsed() < Duration::from_secs(60), "never shown: {text}");
+            self.harness.step();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn shows(&self, text: &str) -> bool {
         self.harness.query_all_by_label_contains(text).next().is_some()
     }
@@ -65,7 +85,7 @@ fn every_page_is_reached_by_its_name_and_by_its_number() {
     let loaded = window.harness.state().session.loaded.clone().unwrap();
     let events = super::format::count(loaded.data.events() as u64);
     assert!(window.shows(&events), "the numbers of the built-in set");
-    let keys = [Key::Num1, Key::Num2, Key::Num3, Key::Num5];
+    let keys = [Key::Num1, Key::Num2, Key::Num3, Key::Num5, Key::Num6];
     for (page, key) in PageId::ALL.into_iter().zip(keys) {
         window.click(Role::Button, page.title());
         assert_eq!(window.harness.state().session.kept.page, page);
@@ -96,12 +116,7 @@ fn a_file_that_cannot_be_read_says_where_and_keeps_what_was_loaded() {
     let path = window.folder.path().join("bad.csv");
     std::fs::write(&path, "user,item,time\nu1,i1,5\nu1,i2,yesterday\nu2,i1,tomorrow\n").unwrap();
     window.ask(Command::Load(path.to_string_lossy().into_owned()));
-    let start = Instant::now();
-    while !window.shows("line ") {
-        assert!(start.elapsed() < Duration::from_secs(30), "no message");
-        window.harness.step();
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    window.until_shown("line ");
     let loaded = window.harness.state().session.loaded.as_ref().unwrap();
     assert_eq!(loaded.data.name, "drift");
 }
@@ -134,37 +149,23 @@ fn settings_are_changed_by_their_labels() {
 #[test]
 fn a_training_is_started_shown_and_listed() {
     let mut window = Window::open();
-    let session = &mut window.harness.state_mut().session;
-    session.kept.device = "cpu".to_owned();
-    session.config.model.hidden = 4;
-    session.config.training.epochs = 1;
-    session.config.ablation.models = "gru".to_owned();
-    session.config.ablation.seeds = 1;
+    window.choose_tiny_training();
     window.click(Role::Button, "Train");
     window.click(Role::Button, "Start ▶");
     window.until("the training starts", |app| app.train.running().is_some());
     window.until("the training ends", |app| app.train.running().is_none());
     assert!(window.shows("Result"), "the table follows the training");
     window.click(Role::Button, "Compare");
-    let start = Instant::now();
-    while !window.shows("1 finished of 1 runs") {
-        assert!(start.elapsed() < Duration::from_secs(30), "the run is not listed");
-        window.harness.step();
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    window.until_shown("1 finished of 1 runs");
 }
 
 #[test]
 fn a_lost_device_offers_the_cpu_which_finishes_the_run() {
     let mut window = Window::open();
     let group = "lost in the window";
+    window.choose_tiny_training();
     let session = &mut window.harness.state_mut().session;
-    session.kept.device = "cpu".to_owned();
-    session.config.model.hidden = 4;
-    session.config.training.epochs = 1;
     session.config.training.checkpoint_seconds = 0.0;
-    session.config.ablation.models = "gru".to_owned();
-    session.config.ablation.seeds = 1;
     session.config.ablation.group = group.to_owned();
     let store = session.store.clone().unwrap();
     lose_device(group, 3);
@@ -192,28 +193,13 @@ fn a_lost_device_offers_the_cpu_which_finishes_the_run() {
 fn the_router_page_says_what_to_do_without_a_run_and_answers_with_one() {
     let mut window = Window::open();
     window.click(Role::Button, "Router");
-    let start = Instant::now();
-    while !window.shows("No finished run yet") {
-        assert!(start.elapsed() < Duration::from_secs(30), "no word of what to do");
-        window.harness.step();
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let session = &mut window.harness.state_mut().session;
-    session.kept.device = "cpu".to_owned();
-    session.config.model.hidden = 4;
-    session.config.training.epochs = 1;
-    session.config.ablation.models = "gru".to_owned();
-    session.config.ablation.seeds = 1;
+    window.until_shown("No finished run yet");
+    window.choose_tiny_training();
     window.ask(Command::Start);
     window.until("the training starts", |app| app.train.running().is_some());
     window.until("the training ends", |app| app.train.running().is_none());
     window.click(Role::Button, "Router");
-    let start = Instant::now();
-    while !window.shows("Denied by budget") {
-        assert!(start.elapsed() < Duration::from_secs(60), "no numbers");
-        window.harness.step();
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    window.until_shown("Denied by budget");
     assert!(window.shows("held-out requests of"));
     window.harness.get_by_role_and_label(Role::Slider, "Entropy threshold").focus();
     window.harness.run_steps(2);
@@ -224,4 +210,43 @@ fn the_router_page_says_what_to_do_without_a_run_and_answers_with_one() {
     window.click(Role::Button, "Token bucket: observed");
     let router = &window.harness.state().session.config.router;
     assert_eq!(router.rate_limit, crate::settings::LimitMode::Observed);
+}
+
+#[test]
+fn the_live_page_serves_answers_and_switches_off() {
+    let mut window = Window::open();
+    window.click(Role::Button, "Live API");
+    window.until_shown("No finished run yet");
+    window.choose_tiny_training();
+    let config = &mut window.harness.state_mut().session.config;
+    config.server.port = 0;
+    config.reasoner.mock_latency = false;
+    window.ask(Command::Start);
+    window.until("the training starts", |app| app.train.running().is_some());
+    window.until("the training ends", |app| app.train.running().is_none());
+    window.click(Role::Button, "Live API");
+    window.until_shown("The server is off");
+    window.click(Role::Button, "Switch on the server");
+    window.until("the server is on", |app| app.session.api.is_some());
+    assert!(window.shows("Serving"));
+    window.click(Role::Button, "Next real user");
+    window.click(Role::CheckBox, "Force slow");
+    window.click(Role::Button, "Send request");
+    window.until_shown("System 2 (mock)");
+    assert!(window.shows("forced"));
+    window.click(Role::Button, "Send again");
+    window.until_shown("from the cache");
+    // The log has both; a click opens one.
+    window.until_shown("cache");
+    window.harness.state_mut().session.config.traffic.seconds = 0.5;
+    window.click(Role::Button, "Start traffic");
+    window.until_shown("Hit rate");
+    window.ask(Command::Go(PageId::Router));
+    window.until_shown("Denied by budget");
+    window.harness.state_mut().session.config.router.entropy = 0.11;
+    window.click(Role::Button, "Apply to live server");
+    window.until_shown("takes these settings");
+    window.ask(Command::ToggleServer);
+    window.until("the server is off", |app| app.session.api.is_none());
+    window.until_shown("every accepted request was answered");
 }

@@ -3,4 +3,5 @@
 mod commands;
 mod program;
 mod resume;
+mod serve;
 mod shared_data;

@@ -1,10 +1,16 @@
-//! What is done with a finished run: routing its held-out requests.
+//! The live system without a window: serve, recommend, route, traffic.
 
+mod recommend;
 mod route;
+mod serve;
+mod traffic;
 
 use anyhow::{Context as _, Result};
 
+pub use recommend::recommend;
 pub use route::route;
+pub use serve::serve;
+pub use traffic::traffic;
 
 use super::arguments::{Common, RunOptions};
 use crate::jobs::Context;

@@ -7,6 +7,7 @@ use super::{config_of, run_of};
 use crate::cli::arguments::{Common, RouteOptions};
 use crate::cli::output;
 use crate::evaluation::Estimate;
+use crate::runs::metric_text;
 use crate::serving::ServedModel;
 use crate::serving::replay::Replay;
 use crate::training::TrainEvent;
@@ -45,7 +46,7 @@ pub fn route(options: &RouteOptions, common: &Common) -> Result<()> {
             "denied_by": counts(at.denied_by.iter().map(|(l, n)| (l.as_str(), *n)).collect()),
             "temperature": model.temperature, "calibration_before": replay.before,
             "calibration_after": replay.after, "apgr": frontier.apgr, "cpt50": frontier.cpt50,
-            "cpt80": frontier.cpt80, "reasoner": "mock", "simulated": replay.simulated,
+            "cpt80": frontier.cpt80, "reasoner": "mock", "simulated": true,
         }));
     }
     println!(
@@ -61,15 +62,16 @@ pub fn route(options: &RouteOptions, common: &Common) -> Result<()> {
     for (limit, count) in at.denied_by.iter().filter(|(_, count)| *count > 0) {
         println!("  by {:<14} {count:>6}", limit.as_str());
     }
+    let text = |estimate: Estimate| metric_text(estimate.mean, estimate.ci95);
     println!("\n                  HR@10               NDCG@10");
     for (name, quality) in [
         ("System 1 only", &at.system1),
         ("this router", &at.quality),
         ("System 2 only", &at.system2),
     ] {
-        println!("{name:<16}  {:<18}  {}", text(&quality.hr10), text(&quality.ndcg10));
+        println!("{name:<16}  {:<18}  {}", text(quality.hr10), text(quality.ndcg10));
     }
-    println!("gain in NDCG@10   {}", text(&at.gain));
+    println!("gain in NDCG@10   {}", text(at.gain));
     println!(
         "\nlatency           mean {:.2} ms, p95 {:.2} ms (System 2's part is simulated)",
         at.mean_latency_ms, at.p95_latency_ms
@@ -89,11 +91,4 @@ pub fn route(options: &RouteOptions, common: &Common) -> Result<()> {
     );
     println!("\nSystem 2 is the mock: its ranking is real, its latency and tokens are simulated.");
     Ok(())
-}
-
-fn text(estimate: &Estimate) -> String {
-    match estimate.half_width() {
-        Some(half) => format!("{:.4} ± {half:.4}", estimate.mean),
-        None => format!("{:.4}", estimate.mean),
-    }
 }

@@ -1,6 +1,8 @@
 //! tanh and the logistic function without a branch, a table or a call, so that loops over them
 //! vectorise. Only for code that [`pulp`] dispatches: they are always inlined.
 
+use crate::exponential::split_exp;
+
 /// Beyond ±this, f32 has no number between tanh and ±1.
 const SATURATION: f32 = 10.0;
 
@@ -22,28 +24,10 @@ pub fn sigmoid(x: f32) -> f32 {
     0.5 + 0.5 * tanh(0.5 * x)
 }
 
-/// eˣ − 1 for −87 ≤ x ≤ 0.
-///
-/// x = n ln 2 + r with |r| ≤ ln 2 / 2 (Cody & Waite 1980); eʳ − 1 by the Cephes polynomial
-/// (Moshier 1992); then 2ⁿ(eʳ − 1) + (2ⁿ − 1), with 2ⁿ written straight into the exponent.
+/// eˣ − 1 for −87 ≤ x ≤ 0, as 2ⁿq + (2ⁿ − 1): no digits are lost near 0.
 #[inline(always)]
 fn exp_m1(x: f32) -> f32 {
-    /// 1.5 · 2²³: adding it rounds to an integer, which then stands in the lowest bits.
-    const ROUND: f32 = 12_582_912.0;
-    /// ln 2 in two parts, the first short enough that n times it is exact.
-    const LN2_HIGH: f32 = 0.693_359_4;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = (x - n * LN2_HIGH) - n * LN2_LOW;
-    let mut p = 1.987_569_1e-4;
-    p = p * r + 1.398_199_9e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 1.666_666_5e-1;
-    p = p * r + 0.5;
-    let q = p * r * r + r;
-    let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
+    let (q, power) = split_exp(x);
     power * q + (power - 1.0)
 }
 

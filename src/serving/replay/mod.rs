@@ -1,8 +1,7 @@
 //! Held-out requests, answered once by System 1 and once by System 2: what would a router setting
 //! have escalated, at what cost, and for which quality?
 //!
-//! System 2 is the mock here, whatever `reasoner.kind` says: its latency and tokens are simulated
-//! ([`Replay::simulated`]), its ranking and its quality are real.
+//! System 2 is the mock: its latency and tokens are simulated, its ranking and its quality are real.
 
 mod operating;
 #[cfg(test)]
@@ -15,7 +14,7 @@ pub use operating::{Operating, Outcome, Quality};
 use super::perceive::{best, uncertainty};
 use super::{ServeError, ServedModel};
 use crate::data::split::Query;
-use crate::evaluation::{Reliability, hit, ndcg, rank, reliability};
+use crate::evaluation::{Frontier, Reliability, frontier, ndcg, rank, reliability};
 use crate::jobs::Context;
 use crate::reasoning::Mock;
 use crate::routing::{Uncertainty, softmax};
@@ -49,8 +48,8 @@ pub struct Replay {
     pub after: Reliability,
     /// Whether the requests have a conflict at all.
     pub has_conflict: bool,
-    /// System 2's latency and tokens are simulated.
-    pub simulated: bool,
+    /// With System 1, and with System 2, for every request.
+    pub alone: [Quality; 2],
 }
 
 impl Replay {
@@ -87,9 +86,8 @@ impl Replay {
                     scores[item as usize] = f32::NEG_INFINITY;
                 }
             }
-            let start = query.start.max(query.target.saturating_sub(model.split.input_len));
-            let items = &model.data.item[start..query.target];
-            let times = &model.data.time[start..query.target];
+            let items = &model.data.item[query.start..query.target];
+            let times = &model.data.time[query.start..query.target];
             let asked_at = model.data.time[query.target];
             let sure =
                 uncertainty(model, &scores, (items, times, asked_at), config.router.half_life);
@@ -101,7 +99,7 @@ impl Replay {
                 let plain = (f64::from(scores[top as usize]) - uncalibrated.log_total).exp();
                 raw.push((plain, top == target));
             }
-            let order = mock.rank(items, &candidates);
+            let order = mock.rank(items, times, &candidates);
             // What System 2 did not choose from stays behind in System 1's order.
             let second = order
                 .iter()
@@ -116,22 +114,22 @@ impl Replay {
         }
         Ok(Self {
             run: model.run.clone(),
+            alone: [0, 1].map(|system| Quality::of(requests.iter().map(|one| one.rank[system]))),
             has_conflict: requests.iter().any(|request| request.uncertainty.conflict.is_some()),
             requests,
             temperature: model.temperature.value,
             before: reliability(&raw, BINS),
             after: reliability(&calibrated, BINS),
-            simulated: true,
         })
     }
 
-    /// HR@10 of every request under System 1 (0) or System 2 (1).
-    pub fn hits(&self, system: usize) -> Vec<f64> {
-        self.requests.iter().map(|request| hit(request.rank[system], 10)).collect()
-    }
-
-    /// NDCG@10 of every request under System 1 (0) or System 2 (1).
-    pub fn ndcgs(&self, system: usize) -> Vec<f64> {
-        self.requests.iter().map(|request| ndcg(request.rank[system], 10)).collect()
+    /// NDCG@10 against the share escalated, the most uncertain first.
+    pub fn frontier(&self) -> Frontier {
+        let of = |value: fn(&Replayed) -> f64| self.requests.iter().map(value).collect::<Vec<_>>();
+        frontier(
+            &of(|request| request.uncertainty.entropy),
+            &of(|request| ndcg(request.rank[0], 10)),
+            &of(|request| ndcg(request.rank[1], 10)),
+        )
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Replay;
-use crate::evaluation::{Estimate, Frontier, frontier, hit, mean_metric, ndcg};
+use crate::evaluation::{Estimate, hit, mean_metric, mean_over, ndcg};
 use crate::routing::{Ask, Budget, Force, Limit, Path, Reason, decide};
 use crate::settings::RouterSettings;
 
@@ -12,6 +12,14 @@ use crate::settings::RouterSettings;
 pub struct Quality {
     pub hr10: Estimate,
     pub ndcg10: Estimate,
+}
+
+impl Quality {
+    /// Of the ranks of the targets, from 1.
+    pub(super) fn of(ranks: impl Iterator<Item = u32>) -> Self {
+        let (hits, ndcgs) = ranks.map(|rank| (hit(rank, 10), ndcg(rank, 10))).unzip();
+        Self { hr10: mean_metric(&[hits]), ndcg10: mean_metric(&[ndcgs]) }
+    }
 }
 
 /// What became of one request.
@@ -85,12 +93,11 @@ impl Replay {
         let outcomes = self.route(settings, rate);
         let system = |outcome: &Outcome| usize::from(outcome.path == Path::SlowPath);
         let pairs = || self.requests.iter().zip(&outcomes);
-        let routed = |metric: fn(u32, u32) -> f64| -> Vec<f64> {
-            pairs().map(|(request, outcome)| metric(request.rank[system(outcome)], 10)).collect()
-        };
-        let (hits, ndcgs) = (routed(hit), routed(ndcg));
-        let gains: Vec<f64> =
-            ndcgs.iter().zip(self.ndcgs(0)).map(|(routed, alone)| routed - alone).collect();
+        let routed = || pairs().map(|(request, outcome)| request.rank[system(outcome)]);
+        let gains: Vec<f64> = routed()
+            .zip(&self.requests)
+            .map(|(rank, request)| ndcg(rank, 10) - ndcg(request.rank[0], 10))
+            .collect();
         let mut latencies: Vec<f64> =
             pairs().map(|(request, outcome)| request.latency_ms[system(outcome)]).collect();
         latencies.sort_unstable_by(f64::total_cmp);
@@ -101,10 +108,6 @@ impl Replay {
         let share = |count: usize| count as f64 / n as f64;
         let escalated = outcomes.iter().filter(|o| o.path == Path::SlowPath).count();
         let denied = outcomes.iter().filter(|o| o.denied_by.is_some()).count();
-        let quality = |hits: Vec<f64>, ndcgs: Vec<f64>| Quality {
-            hr10: mean_metric(&[hits]),
-            ndcg10: mean_metric(&[ndcgs]),
-        };
         let uncertain = outcomes
             .iter()
             .filter(|o| {
@@ -121,20 +124,13 @@ impl Replay {
             denied: share(denied),
             reasons: Reason::ALL.iter().map(|&reason| (reason, count_reason(reason))).collect(),
             denied_by: Limit::ALL.iter().map(|&limit| (limit, count_limit(limit))).collect(),
-            quality: quality(hits, ndcgs),
-            system1: quality(self.hits(0), self.ndcgs(0)),
-            system2: quality(self.hits(1), self.ndcgs(1)),
-            gain: crate::evaluation::mean_over(&[gains]),
+            quality: Quality::of(routed()),
+            system1: self.alone[0].clone(),
+            system2: self.alone[1].clone(),
+            gain: mean_over(&[gains]),
             mean_latency_ms: latencies.iter().sum::<f64>() / n as f64,
             p95_latency_ms: latencies[(n * 95 / 100).min(n - 1)],
             cost_per_1000: 1000.0 * spent / n as f64,
         })
-    }
-
-    /// NDCG@10 against the share escalated, the most uncertain first.
-    pub fn frontier(&self) -> Frontier {
-        let entropies: Vec<f64> =
-            self.requests.iter().map(|request| request.uncertainty.entropy).collect();
-        frontier(&entropies, &self.ndcgs(0), &self.ndcgs(1))
     }
 }

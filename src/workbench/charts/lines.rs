@@ -334,7 +334,7 @@ fn paint_band(ui: &Ui, transform: &PlotTransform, outline: &[[f64; 3]], color: C
 }
 
 /// A small card beside the pointer.
-fn paint_rows(ui: &Ui, frame: Rect, at: f32, title: &str, rows: &[(Color32, &str, String)]) {
+pub fn paint_rows(ui: &Ui, frame: Rect, at: f32, title: &str, rows: &[(Color32, &str, String)]) {
     let palette = palette(ui);
     let small = FontId::proportional(theme::SMALL);
     let line = 4.5 * UNIT;

@@ -2,6 +2,7 @@
 
 mod compare;
 mod data;
+mod live;
 mod router;
 mod train;
 
@@ -12,6 +13,7 @@ use super::session::Session;
 
 pub use compare::{ColumnChoice, ComparePage};
 pub use data::DataPage;
+pub use live::LivePage;
 pub use router::RouterPage;
 pub use train::{Charts, TrainPage};
 

@@ -15,4 +15,4 @@ pub use layout::{
 pub use setting::{choice_row, combo, setting_row, text_field};
 pub use slider::{Range as SliderRange, Scale, slider_row, value_slider};
 pub use stat::{HistogramBar, histogram, legend_dot, stat};
-pub use table::{Cell, Column, grid_table};
+pub use table::{Cell, Column, grid_table, pick_table};

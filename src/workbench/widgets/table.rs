@@ -1,5 +1,5 @@
-//! A small table of text: aligned columns, quiet lines. For run lists that scroll and sort, see
-//! the Compare page.
+//! Tables of text: aligned columns, quiet lines; a small one, and a long one whose rows are picked.
+//! For run lists that sort, see the Compare page.
 
 use eframe::egui::{self, Align, Align2, Color32, Rect, Sense, Stroke, Ui, pos2, vec2};
 
@@ -57,31 +57,83 @@ impl Cell {
     }
 }
 
+const ROW_HEIGHT: f32 = 7.5 * UNIT;
+
 /// Rows of cells under a header, over the whole width. Texts too long for their column end in `…`
 /// and show in full when pointed at.
 pub fn grid_table(ui: &mut Ui, columns: &[Column<'_>], rows: &[Vec<Cell>]) {
-    let palette = palette(ui);
-    let width = ui.available_width();
-    let total: f32 = columns.iter().map(|column| column.weight).sum();
-    let row_height = 7.5 * UNIT;
-    let header: Vec<Cell> =
-        columns.iter().map(|column| Cell::text(column.title).color(palette.muted)).collect();
+    let hovered = palette(ui).control.gamma_multiply(0.5);
     ui.spacing_mut().item_spacing.y = 0.0;
-    for (index, row) in std::iter::once(&header).chain(rows).enumerate() {
-        let (rect, response) = ui.allocate_exact_size(vec2(width, row_height), Sense::hover());
-        if index > 0 && response.hovered() {
-            ui.painter().rect_filled(rect, 2.0, palette.control.gamma_multiply(0.5));
+    header(ui, columns);
+    for row in rows {
+        let size = vec2(ui.available_width(), ROW_HEIGHT);
+        let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
+        if response.hovered() {
+            ui.painter().rect_filled(rect, 2.0, hovered);
         }
-        let stroke = Stroke::new(1.0, palette.line);
-        ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, stroke);
-        let mut x = rect.left();
-        for (column, cell) in columns.iter().zip(row) {
-            let cell_width = width * column.weight / total;
-            let area = Rect::from_min_size(pos2(x, rect.top()), vec2(cell_width, row_height))
-                .shrink2(vec2(1.5 * UNIT, 0.0));
-            x += cell_width;
-            paint_cell(ui, area, column.align, cell);
+        paint_row(ui, rect, columns, row);
+    }
+}
+
+/// `count` rows that can be clicked, under a header that stays; only those in view are made.
+/// Returns the row that was clicked.
+pub fn pick_table(
+    ui: &mut Ui,
+    name: &str,
+    columns: &[Column<'_>],
+    count: usize,
+    selected: Option<usize>,
+    mut row: impl FnMut(usize) -> Vec<Cell>,
+) -> Option<usize> {
+    let palette = palette(ui);
+    let mut clicked = None;
+    ui.spacing_mut().item_spacing.y = 0.0;
+    header(ui, columns);
+    let scroll = egui::ScrollArea::vertical().id_salt(name).auto_shrink([false, false]);
+    scroll.show_rows(ui, ROW_HEIGHT, count, |ui, shown| {
+        for index in shown {
+            let size = vec2(ui.available_width(), ROW_HEIGHT);
+            let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+            let fill = match (selected == Some(index), response.hovered()) {
+                (true, _) => palette.selected,
+                (false, true) => palette.control.gamma_multiply(0.6),
+                (false, false) => Color32::TRANSPARENT,
+            };
+            ui.painter().rect_filled(rect, 2.0, fill);
+            let cells = row(index);
+            let text = cells.iter().map(|cell| cell.text.as_str()).collect::<Vec<_>>().join(" ");
+            paint_row(ui, rect, columns, &cells);
+            response.widget_info(|| {
+                let chosen = selected == Some(index);
+                egui::WidgetInfo::selected(egui::Role::Row, true, chosen, &text)
+            });
+            if response.clicked() {
+                clicked = Some(index);
+            }
         }
+    });
+    clicked
+}
+
+fn header(ui: &mut Ui, columns: &[Column<'_>]) {
+    let muted = palette(ui).muted;
+    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::hover());
+    let titles: Vec<Cell> =
+        columns.iter().map(|column| Cell::text(column.title).color(muted)).collect();
+    paint_row(ui, rect, columns, &titles);
+}
+
+fn paint_row(ui: &mut Ui, rect: Rect, columns: &[Column<'_>], cells: &[Cell]) {
+    let total: f32 = columns.iter().map(|column| column.weight).sum();
+    let stroke = Stroke::new(1.0, palette(ui).line);
+    ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, stroke);
+    let mut x = rect.left();
+    for (column, cell) in columns.iter().zip(cells) {
+        let width = rect.width() * column.weight / total;
+        let area = Rect::from_min_size(pos2(x, rect.top()), vec2(width, rect.height()))
+            .shrink2(vec2(1.5 * UNIT, 0.0));
+        x += width;
+        paint_cell(ui, area, column.align, cell);
     }
 }
 

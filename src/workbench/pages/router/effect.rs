@@ -3,12 +3,12 @@
 use eframe::egui::{RichText, Ui};
 
 use crate::evaluation::{Estimate, Frontier};
-use crate::serving::replay::{Operating, Replay};
+use crate::serving::replay::Operating;
 use crate::workbench::theme::{UNIT, palette};
 use crate::workbench::widgets::{page_scroll, section, stat};
 
 /// Draw over the space that is left.
-pub fn ui(ui: &mut Ui, replay: &Replay, frontier: &Frontier, at: &Operating) {
+pub fn ui(ui: &mut Ui, frontier: &Frontier, at: &Operating) {
     page_scroll(ui, "effect", |ui| {
         ui.spacing_mut().item_spacing.y = 2.5 * UNIT;
         let share = |value: f64| format!("{:.1}", 100.0 * value);
@@ -76,11 +76,8 @@ pub fn ui(ui: &mut Ui, replay: &Replay, frontier: &Frontier, at: &Operating) {
             let help = "Least share of calls to System 2 that recovers this part of its advantage";
             stat(ui, name, &or_not(value, 100.0, 1), unit(value, "% of calls"), help);
         }
-        let text = if replay.simulated {
-            "System 2 is the mock: its ranking is real, its latency and tokens are simulated."
-        } else {
-            ""
-        };
+        let text =
+            "System 2 is the mock: its ranking is real, its latency and tokens are simulated.";
         ui.label(RichText::new(text).small().color(palette(ui).warning));
     });
 }

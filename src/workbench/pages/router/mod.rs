@@ -9,13 +9,13 @@ use eframe::egui::{RichText, Ui};
 
 use super::Page;
 use crate::evaluation::Frontier;
-use crate::runs::{RunEntry, RunState};
 use crate::serving::ServedModel;
 use crate::serving::replay::{Operating, Replay};
 use crate::settings::{Config, RouterSettings};
 use crate::workbench::background::{Background, Running};
 use crate::workbench::commands::{Command, PageId, tooltip};
 use crate::workbench::format;
+use crate::workbench::run_choice::RunChoice;
 use crate::workbench::session::Session;
 use crate::workbench::theme::{UNIT, palette};
 use crate::workbench::widgets::{
@@ -40,13 +40,7 @@ struct Effect {
 /// The page's state.
 #[derive(Default)]
 pub struct RouterPage {
-    /// Finished runs, newest first.
-    runs: Vec<RunEntry>,
-    listing: Background<Vec<RunEntry>>,
-    /// Of the last listing; runs are listed again when it differs.
-    listed: Option<u64>,
-    /// The run chosen; the newest if empty.
-    chosen: String,
+    runs: RunChoice,
     replaying: Background<Replayed>,
     replayed: Option<Replayed>,
     effect: Option<Effect>,
@@ -78,25 +72,8 @@ impl RouterPage {
         self.replaying.cancel();
     }
 
-    fn list(&mut self, session: &mut Session) {
-        let Ok(store) = &session.store else { return };
-        let store = store.clone();
-        self.listed = Some(session.runs_changed);
-        let work = move |_: &crate::jobs::Context<()>| {
-            let finished = |entry: &RunEntry| entry.state == RunState::Done && !entry.archived;
-            Ok(store.list().into_iter().filter(finished).collect())
-        };
-        if let Err(message) = self.listing.start(&session.ctx, "Listing runs", work) {
-            session.toasts.error(message);
-        }
-    }
-
-    fn run(&self) -> Option<&RunEntry> {
-        self.runs.iter().find(|entry| entry.id == self.chosen).or_else(|| self.runs.first())
-    }
-
     fn replay(&mut self, session: &mut Session) {
-        let (Some(entry), Ok(store)) = (self.run().cloned(), session.store.clone()) else {
+        let (Some(entry), Ok(store)) = (self.runs.run().cloned(), session.store.clone()) else {
             return;
         };
         let under = replay_key(session, &entry.id);
@@ -135,9 +112,19 @@ impl RouterPage {
             ),
             None => "Which requests deserve System 2, under which budget".to_owned(),
         };
+        let live = session.api.is_some();
         page_header(ui, "Router", &sentence, |ui| {
+            let help = if live {
+                "The running server takes these settings over at once"
+            } else {
+                "Switch the server on first, on the Live API page"
+            };
+            let help = tooltip(ui.ctx(), &Command::ApplyRouter, help);
+            if primary(ui, "Apply to live server", live, &help).clicked() {
+                session.ask(Command::ApplyRouter);
+            }
             let help = tooltip(ui.ctx(), &Command::SavePreset, "Write all settings to a TOML file");
-            if primary(ui, "Save preset…", true, &help).clicked() {
+            if button(ui, "Save preset…", Tone::Plain, true, &help).clicked() {
                 session.ask(Command::SavePreset);
             }
             let can_undo = self.undoer.has_undo(&session.config.router);
@@ -151,9 +138,6 @@ impl RouterPage {
 
 impl Page for RouterPage {
     fn logic(&mut self, session: &mut Session) {
-        if let Some(runs) = self.listing.poll_or_tell(&mut session.toasts) {
-            self.runs = runs;
-        }
         if let Some(replayed) = self.replaying.poll_or_tell(&mut session.toasts) {
             self.replayed = Some(replayed);
             self.effect = None;
@@ -161,16 +145,14 @@ impl Page for RouterPage {
         if session.kept.page != PageId::Router {
             return;
         }
-        if self.listed != Some(session.runs_changed) && !self.listing.is_running() {
-            self.list(session);
-        }
-        let stale = self.run().is_some_and(|entry| {
+        self.runs.logic(session);
+        let stale = self.runs.run().is_some_and(|entry| {
             let wanted = replay_key(session, &entry.id);
             self.replayed.as_ref().is_none_or(|replayed| replayed.under != wanted)
         });
         // A slider of the reasoner is let go before its replay starts.
         let dragging = session.ctx.input(|input| input.pointer.any_down());
-        if stale && !dragging && !self.replaying.is_running() && !self.listing.is_running() {
+        if stale && !dragging && !self.replaying.is_running() && !self.runs.is_listing() {
             self.replay(session);
         }
     }
@@ -178,7 +160,7 @@ impl Page for RouterPage {
     fn ui(&mut self, ui: &mut Ui, session: &mut Session) {
         self.header(ui, session);
         let rect = ui.available_rect_before_wrap();
-        if self.runs.is_empty() && !self.listing.is_running() {
+        if self.runs.is_empty() {
             card(ui, rect, "router empty", None, |ui| {
                 let hint = "The router learns its numbers from the held-out requests of a finished \
                             run. Train one first: the built-in preset takes about a minute.";
@@ -195,12 +177,9 @@ impl Page for RouterPage {
         let (middle, right) = split_right(rest, 248.0);
         let (upper, lower) = split_rows(middle, middle.height() * 0.46);
         card(ui, left, "router settings", None, |ui| {
-            let chosen = self.run().map(|entry| entry.id.clone()).unwrap_or_default();
             let has_conflict =
                 self.replayed.as_ref().is_none_or(|replayed| replayed.replay.has_conflict);
-            if let Some(run) = settings::ui(ui, session, &self.runs, &chosen, has_conflict) {
-                self.chosen = run;
-            }
+            settings::ui(ui, session, &mut self.runs, has_conflict);
         });
         let time = ui.input(|input| input.time);
         self.undoer.feed_state(time, &session.config.router);
@@ -216,7 +195,7 @@ impl Page for RouterPage {
                     charts::quality(ui, replay, frontier, router, operating);
                 });
                 card(ui, right, "effect", Some("With these settings"), |ui| {
-                    effect::ui(ui, replay, frontier, operating);
+                    effect::ui(ui, frontier, operating);
                 });
             }
             _ => {
@@ -246,7 +225,7 @@ impl Page for RouterPage {
                 }
             }
             Command::StopReplay => self.stop(),
-            Command::RefreshRuns => self.listed = None,
+            Command::RefreshRuns => self.runs.refresh(),
             _ => {}
         }
     }

@@ -2,23 +2,39 @@
 
 use eframe::egui::{RichText, Ui};
 
-use crate::runs::RunEntry;
-use crate::settings::LimitMode;
+use crate::settings::{LimitMode, ReasonerKind};
+use crate::workbench::run_choice::RunChoice;
 use crate::workbench::session::Session;
 use crate::workbench::theme::{UNIT, palette};
-use crate::workbench::widgets::{combo, page_scroll, pill, section, setting_row};
+use crate::workbench::widgets::{page_scroll, pill, section, setting_row};
 
-/// Draw the column; returns the run that was chosen, where one was.
-pub fn ui(
-    ui: &mut Ui,
-    session: &mut Session,
-    runs: &[RunEntry],
-    chosen: &str,
-    has_conflict: bool,
-) -> Option<String> {
+/// Settings of each reasoner that are shown.
+const MOCK: [&str; 6] = [
+    "reasoner.candidates",
+    "reasoner.mock_latency",
+    "reasoner.latency_mean",
+    "reasoner.latency_sd",
+    "reasoner.input_price",
+    "reasoner.output_price",
+];
+const LLM: [&str; 10] = [
+    "reasoner.base_url",
+    "reasoner.model",
+    "reasoner.key_variable",
+    "reasoner.candidates",
+    "reasoner.timeout",
+    "reasoner.retries",
+    "reasoner.breaker_failures",
+    "reasoner.breaker_seconds",
+    "reasoner.input_price",
+    "reasoner.output_price",
+];
+
+/// Draw the column.
+pub fn ui(ui: &mut Ui, session: &mut Session, runs: &mut RunChoice, has_conflict: bool) {
     page_scroll(ui, "router settings", |ui| {
         ui.spacing_mut().item_spacing.y = 1.5 * UNIT;
-        let picked = run(ui, runs, chosen);
+        runs.ui(ui);
         section(ui, "Uncertainty");
         setting_row(ui, &mut session.config, "router.entropy");
         if has_conflict {
@@ -39,33 +55,19 @@ pub fn ui(
         section(ui, "Assumed traffic");
         setting_row(ui, &mut session.config, "traffic.rate");
         section(ui, "System 2");
-        let text = "The mock: its ranking is real, its latency and tokens are simulated.";
+        setting_row(ui, &mut session.config, "reasoner.kind");
+        let mock = session.config.reasoner.kind == ReasonerKind::Mock;
+        let text = if mock {
+            "The mock's ranking is real; its latency and tokens are simulated."
+        } else {
+            "This page replays the mock, so that looking costs nothing; the server asks the LLM."
+        };
         ui.label(RichText::new(text).small().color(palette(ui).warning));
-        setting_row(ui, &mut session.config, "reasoner.candidates");
-        setting_row(ui, &mut session.config, "reasoner.latency_mean");
-        setting_row(ui, &mut session.config, "reasoner.input_price");
-        setting_row(ui, &mut session.config, "reasoner.output_price");
-        picked
-    })
-}
-
-fn run(ui: &mut Ui, runs: &[RunEntry], chosen: &str) -> Option<String> {
-    let mut picked = None;
-    let title = |entry: &RunEntry| match &entry.summary {
-        Some(summary) => format!("{} · {}", summary.data.name, entry.id),
-        None => entry.id.clone(),
-    };
-    let shown: String = chosen.chars().take(34).collect();
-    combo(ui, "Run", &shown, |ui| {
-        ui.set_min_width(380.0);
-        for entry in runs {
-            if ui.selectable_label(entry.id == chosen, title(entry)).clicked() {
-                picked = Some(entry.id.clone());
-                ui.close();
-            }
+        let rows: &[&str] = if mock { &MOCK } else { &LLM };
+        for key in rows {
+            setting_row(ui, &mut session.config, key);
         }
     });
-    picked
 }
 
 /// Whether a limit denies or only counts.

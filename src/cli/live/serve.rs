@@ -1,0 +1,75 @@
+//! `deepm3 serve`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::{config_of, run_of};
+use crate::cli::arguments::{Common, ServeOptions};
+use crate::cli::output;
+use crate::serving::http::Server;
+use crate::serving::impressions::Impressions;
+use crate::serving::{Engine, EngineOptions, ServedModel};
+use crate::training::TrainEvent;
+
+/// The environment variable with the API's token.
+const TOKEN: &str = "DEEPM3_TOKEN";
+/// How soon Ctrl-C is heard.
+const TICK: Duration = Duration::from_millis(50);
+
+pub fn serve(options: &ServeOptions, common: &Common) -> Result<()> {
+    let context = output::context::<TrainEvent>(common, |_| ())?;
+    let (store, entry) = run_of(&options.run, common, &context)?;
+    let mut config = config_of(&options.run, &entry)?;
+    if let Some(port) = options.port {
+        config.server.port = port.into();
+    }
+    if let Some(host) = &options.host {
+        config.server.host.clone_from(host);
+    }
+    let model = Arc::new(ServedModel::load(&store, &entry, &context)?);
+    let folder: PathBuf =
+        options.impressions.clone().unwrap_or_else(|| store.dir().join(".impressions"));
+    let engine = Engine::start(EngineOptions {
+        model: model.clone(),
+        config: config.clone(),
+        impressions: Some(Impressions::open(&folder)?),
+        threads: 0,
+    })?;
+    let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let stopped = runtime.block_on(async {
+        let server = Server::bind(engine.clone(), &config.server, token).await?;
+        let address = server.address();
+        if common.json {
+            output::json(&json!({
+                "address": format!("http://{address}"), "run": model.run,
+                "solver": model.config.model.solver, "items": model.data.items(),
+                "reasoner": config.reasoner.kind, "impressions": folder,
+                "token": server.token(),
+            }))?;
+        } else {
+            println!("serving run {} on http://{address}", model.run);
+            println!("System 2 is the {} reasoner", config.reasoner.kind.word());
+            if let Some(token) = server.token() {
+                println!("token: {token}");
+            }
+            println!("answers are logged to {}; Ctrl-C stops", folder.display());
+        }
+        while !context.control().is_cancelled() {
+            tokio::time::sleep(TICK).await;
+        }
+        anyhow::Ok(server.stop().await)
+    })?;
+    let written = engine.impressions().map(|log| log.close()).unwrap_or_default();
+    if !common.quiet {
+        eprintln!(
+            "stopped; {} requests were cut off, {written} log lines written",
+            stopped.aborted
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! `deepm3 traffic`: requests against a running server.
+
+use anyhow::Result;
+
+use super::{config_of, run_of};
+use crate::cli::arguments::{Common, TrafficOptions};
+use crate::cli::output;
+use crate::jobs::detached;
+use crate::serving::people::held_out;
+use crate::serving::traffic::{TrafficPlan, run};
+use crate::training::{Prepared, TrainEvent};
+
+/// Held-out users that requests are made from, at most.
+const PEOPLE: usize = 20_000;
+
+pub fn traffic(options: &TrafficOptions, common: &Common) -> Result<()> {
+    let context = output::context::<TrainEvent>(common, |_| ())?;
+    let (_, entry) = run_of(&options.run, common, &context)?;
+    let mut config = config_of(&options.run, &entry)?;
+    let given = [
+        ("traffic.pattern", options.pattern.clone()),
+        ("traffic.rate", options.rate.map(|rate| rate.to_string())),
+        ("traffic.seconds", options.seconds.map(|seconds| seconds.to_string())),
+        ("traffic.concurrency", options.connections.map(|count| count.to_string())),
+        ("traffic.seed", options.seed.map(|seed| seed.to_string())),
+    ];
+    for (key, value) in given {
+        if let Some(value) = value {
+            config.set_text(&format!("{key}={value}"))?;
+        }
+    }
+    let prepared = Prepared::load(&config, &context)?;
+    let plan = TrafficPlan {
+        target: options.url.clone(),
+        settings: config.traffic,
+        people: held_out(&prepared.data, &prepared.split, PEOPLE),
+        token: std::env::var("DEEPM3_TOKEN").ok().filter(|token| !token.is_empty()),
+        allow_remote: options.allow_remote,
+    };
+    let quiet = common.quiet;
+    let watched = detached(context.control().clone(), move |progress, _| {
+        if !quiet && !progress.message.is_empty() {
+            eprint!("\r\x1b[K{}", progress.message);
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report = runtime.block_on(run(&plan, &watched));
+    if !quiet {
+        eprintln!();
+    }
+    let report = report?;
+    if common.json {
+        return output::json(&report);
+    }
+    println!("{}", report.to_text());
+    Ok(())
+}

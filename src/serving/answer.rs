@@ -1,0 +1,126 @@
+//! From what System 1 saw and System 2 said to the recommendations.
+
+use super::ServedModel;
+use super::compute::Perceived;
+use super::request::Asked;
+use super::telemetry::ReasonerUse;
+use super::wire::{ItemId, ReasonerMeta, ReasoningStep, Recommendation, Warning};
+use crate::reasoning::{ReasonError, ReasonRequest, Reasoned};
+use crate::routing::{Decision, Path, Reason};
+
+/// An answer without what differs from request to request (id, latency, the request's warnings).
+#[derive(Debug, Clone)]
+pub struct Composed {
+    pub decision: Decision,
+    pub explanation: String,
+    /// Whose recommendations these are.
+    pub source: Path,
+    pub recommendations: Vec<Recommendation>,
+    pub reasoner: Option<ReasonerMeta>,
+    pub warnings: Vec<Warning>,
+    /// Whether the cache may keep it: not where System 2 failed or its breaker was open, which
+    /// passes.
+    pub keep: bool,
+}
+
+/// System 1's answer.
+pub fn compose(
+    model: &ServedModel,
+    asked: &Asked,
+    perceived: &Perceived,
+    decision: Decision,
+    explanation: String,
+) -> Composed {
+    let recommendations: Vec<Recommendation> = perceived
+        .best
+        .iter()
+        .take(asked.count)
+        .enumerate()
+        .map(|(place, &(item, probability))| Recommendation {
+            item: ItemId::of(&model.data.item_ids[item as usize]),
+            title: model.title(item).map(str::to_owned),
+            score: f64::from(probability),
+            reason: format!("System 1's choice {} for this history", place + 1),
+        })
+        .collect();
+    let mut warnings = Vec::new();
+    if recommendations.len() < asked.count {
+        warnings.push(Warning {
+            code: "few_candidates".to_owned(),
+            message: format!(
+                "the catalogue has only {} items that the user has not seen",
+                recommendations.len()
+            ),
+        });
+    }
+    let keep = decision.reason != Reason::BreakerOpen;
+    Composed {
+        decision,
+        explanation,
+        source: Path::FastPath,
+        recommendations,
+        reasoner: None,
+        warnings,
+        keep,
+    }
+}
+
+impl Composed {
+    /// With System 2's answer in place of System 1's, or with the reason why it has none.
+    pub fn reasoned(
+        mut self,
+        model: &ServedModel,
+        request: &ReasonRequest,
+        result: Result<Reasoned, ReasonError>,
+        used: &ReasonerUse,
+    ) -> Self {
+        let simulated = match &result {
+            Ok(reasoned) => reasoned.usage.simulated,
+            Err(error) => error.usage().simulated,
+        };
+        let mut meta = ReasonerMeta {
+            kind: used.kind,
+            simulated,
+            latency_ms: used.latency.as_secs_f64() * 1e3,
+            prompt_tokens: used.prompt_tokens,
+            completion_tokens: used.completion_tokens,
+            cost: used.cost,
+            attempts: used.attempts,
+            invented_items: used.invented_items,
+            steps: Vec::new(),
+            error: used.error.map(str::to_owned),
+        };
+        match result {
+            Ok(reasoned) => {
+                self.source = Path::SlowPath;
+                self.recommendations = reasoned
+                    .ranking
+                    .into_iter()
+                    .filter_map(|chosen| {
+                        let candidate = request.candidates.get(chosen.candidate)?;
+                        Some(Recommendation {
+                            item: ItemId::of(&candidate.id),
+                            title: model.title(candidate.item).map(str::to_owned),
+                            score: chosen.score,
+                            reason: chosen.reason,
+                        })
+                    })
+                    .collect();
+                meta.steps = reasoned
+                    .steps
+                    .into_iter()
+                    .map(|(step, detail)| ReasoningStep { step, detail })
+                    .collect();
+            }
+            Err(error) => {
+                self.keep = false;
+                self.warnings.push(Warning {
+                    code: "reasoner_failed".to_owned(),
+                    message: format!("System 2 gave no answer, so this is System 1's: {error}"),
+                });
+            }
+        }
+        self.reasoner = Some(meta);
+        self
+    }
+}

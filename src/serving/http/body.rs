@@ -1,0 +1,225 @@
+//! From a request's bytes to what they say.
+
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use axum::http::{HeaderMap, StatusCode};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::app::error;
+use super::limits::Limits;
+use crate::serving::RequestError;
+
+/// How much of a body that is too large is read on, and how long: a client that is cut off while
+/// it sends often never reads the answer.
+const DISCARDED: u64 = 16 << 20;
+const DISCARDING: Duration = Duration::from_secs(1);
+/// Longest part of a message that may come from the request.
+const QUOTED: usize = 300;
+
+/// Read the request's JSON before `deadline`.
+///
+/// # Errors
+/// [`RequestError`]: 400 for what is no JSON, 408 past the deadline, 411 without a length, 413 over
+/// the limit, 415 for another type, 422 for JSON that does not fit.
+pub async fn read<T: DeserializeOwned>(
+    request: Request,
+    limits: &Limits,
+    deadline: Instant,
+) -> Result<T, RequestError> {
+    let (head, body) = request.into_parts();
+    let declared = body.size_hint().exact();
+    if declared == Some(0) {
+        return Err(if head.headers.contains_key(CONTENT_LENGTH) {
+            error(StatusCode::BAD_REQUEST, "empty_body", "the body is empty; send a JSON object")
+        } else {
+            let message = "the request has no body; send JSON with its `Content-Length`";
+            error(StatusCode::LENGTH_REQUIRED, "length_required", message)
+        });
+    }
+    if declared.is_some_and(|bytes| bytes > limits.body as u64) {
+        // Who expects 100 (Continue) has not sent the body and need not.
+        let sent = !head.headers.contains_key(EXPECT);
+        return Err(too_large(limits, sent.then_some(body)).await);
+    }
+    check_type(&head.headers)?;
+    let collected = timeout_at(deadline, collect(body, limits, declared)).await;
+    let bytes = collected.map_err(|_| {
+        let message =
+            format!("the body did not arrive within {} s (server.timeout)", seconds(limits));
+        error(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
+    })??;
+    serde_json::from_slice(&bytes).map_err(|error| explain(&error))
+}
+
+/// The request timeout as people write it.
+pub fn seconds(limits: &Limits) -> f64 {
+    limits.timeout.as_secs_f64()
+}
+
+/// Only JSON, and only as it is. A browser sends this type to another origin only after it asked,
+/// which no route here allows.
+fn check_type(headers: &HeaderMap) -> Result<(), RequestError> {
+    let given = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let essence = given.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    if !essence.eq_ignore_ascii_case(b"application/json") {
+        let message = "the body's type is not JSON; send `Content-Type: application/json`";
+        return Err(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message));
+    }
+    let encoding = headers.get(CONTENT_ENCODING).map_or(&b""[..], |value| value.as_bytes());
+    if !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity") {
+        let message = "compressed bodies are not read; send the JSON without `Content-Encoding`";
+        return Err(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoded", message));
+    }
+    Ok(())
+}
+
+async fn collect(
+    body: Body,
+    limits: &Limits,
+    declared: Option<u64>,
+) -> Result<Vec<u8>, RequestError> {
+    let expected = declared.map_or(0, |bytes| usize::try_from(bytes).unwrap_or(0));
+    let mut bytes = Vec::with_capacity(expected.min(limits.body));
+    let mut stream = body.into_data_stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|cause| {
+            let message = format!("the body ended early or is badly framed: {cause}");
+            error(StatusCode::BAD_REQUEST, "broken_body", message)
+        })?;
+        if bytes.len() + chunk.len() > limits.body {
+            return Err(too_large(limits, Some(Body::from_stream(stream))).await);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+async fn too_large(limits: &Limits, rest: Option<Body>) -> RequestError {
+    if let Some(rest) = rest.filter(|rest| rest.size_hint().lower() <= DISCARDED) {
+        let reading = rest.into_data_stream().scan(0, |read, chunk| {
+            *read += chunk.map_or(DISCARDED, |chunk| chunk.len() as u64);
+            std::future::ready((*read < DISCARDED).then_some(()))
+        });
+        // However it ends, the answer is the same.
+        let _ = timeout(DISCARDING, reading.for_each(|()| std::future::ready(()))).await;
+    }
+    let message = format!(
+        "the body is over {} KiB (server.body_limit); send a shorter history",
+        limits.body / 1024
+    );
+    error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+}
+
+/// What is wrong with the JSON. serde_json counts a number that no `f64` can hold, and nesting that
+/// is too deep for it, among the syntax errors and tells them apart only by their text.
+fn explain(cause: &serde_json::Error) -> RequestError {
+    let said: String = cause.to_string().chars().take(QUOTED).collect();
+    if said.starts_with("number out of range") {
+        let message = format!("a number is too large to be one: {said}");
+        return error(StatusCode::UNPROCESSABLE_ENTITY, "number_out_of_range", message);
+    }
+    if said.starts_with("recursion limit exceeded") {
+        let message = format!("the JSON is nested too deeply: {said}");
+        return error(StatusCode::BAD_REQUEST, "nested_too_deeply", message);
+    }
+    if cause.classify() != Category::Data {
+        let message = format!("the body is no valid JSON: {said}");
+        return error(StatusCode::BAD_REQUEST, "invalid_json", message);
+    }
+    let message = if said.contains("untagged enum ItemId") {
+        format!(
+            "an item's id must be text or a whole number from {} to {}, at line {} column {}",
+            i64::MIN,
+            i64::MAX,
+            cause.line(),
+            cause.column()
+        )
+    } else {
+        format!("the body does not fit: {said}; `/openapi.json` describes it")
+    };
+    error(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serving::wire::{FeedbackRequest, RecommendRequest};
+
+    fn refusal(json: &str) -> (u16, &'static str, String) {
+        let refusal = explain(&serde_json::from_str::<RecommendRequest>(json).unwrap_err());
+        (refusal.status, refusal.code, refusal.message)
+    }
+
+    #[test]
+    fn broken_json_is_400_and_json_that_does_not_fit_422() {
+        for broken in ["", "{", "{\"user_id\": \"a\",}", "nul", "{\"user_id\": NaN}", "{} {}"] {
+            let (status, code, _) = refusal(broken);
+            let fits_not = broken == "{} {}";
+            let expected = if fits_not { (422, "invalid_body") } else { (400, "invalid_json") };
+            assert_eq!((status, code), expected, "{broken}");
+        }
+        for wrong in [
+            "[]",
+            "null",
+            "{}",
+            r#"{"user_id": 1, "recent_items": []}"#,
+            r#"{"user_id": "a", "recent_items": "1"}"#,
+            r#"{"user_id": "a", "recent_items": [true]}"#,
+            r#"{"user_id": "a", "recent_items": [], "count": -1}"#,
+            r#"{"user_id": "a", "user_id": "b", "recent_items": []}"#,
+        ] {
+            assert_eq!(refusal(wrong).0, 422, "{wrong}");
+        }
+        assert!(serde_json::from_str::<FeedbackRequest>(r#"{"impression_id": "x"}"#).is_err());
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_meant_are_422() {
+        let infinite = r#"{"user_id": "a", "recent_items": [1], "recent_times": [1e999]}"#;
+        assert_eq!(refusal(infinite).0, 422);
+        assert_eq!(refusal(infinite).1, "number_out_of_range");
+        for id in ["18446744073709551615", "1.5", "123456789012345678901234567890", "null"] {
+            let json = format!(r#"{{"user_id": "a", "recent_items": [{id}]}}"#);
+            let (status, code, message) = refusal(&json);
+            assert_eq!((status, code), (422, "invalid_body"), "{id}");
+            assert!(message.contains("whole number from -9223372036854775808"), "{message}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_ends_at_a_limit() {
+        let json = format!(r#"{{"image_input": {}"#, "[".repeat(100_000));
+        assert_eq!(refusal(&json).1, "nested_too_deeply");
+    }
+
+    #[test]
+    fn a_message_quotes_little_of_the_request() {
+        let json = format!(r#"{{"user_id": "a", "recent_items": "{}"}}"#, "x".repeat(100_000));
+        assert!(refusal(&json).2.len() < 2 * QUOTED);
+    }
+
+    #[test]
+    fn only_plain_json_is_read() {
+        let check = |pairs: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            check_type(&headers).map_err(|error| error.code)
+        };
+        assert_eq!(check(&[("content-type", "application/json")]), Ok(()));
+        assert_eq!(check(&[("content-type", "Application/JSON; charset=utf-8")]), Ok(()));
+        assert_eq!(check(&[]), Err("not_json"));
+        for other in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp"] {
+            assert_eq!(check(&[("content-type", other)]), Err("not_json"), "{other}");
+        }
+        let gzip = [("content-type", "application/json"), ("content-encoding", "gzip")];
+        assert_eq!(check(&gzip), Err("encoded"));
+    }
+}

@@ -1,0 +1,287 @@
+//! The API's bodies, as DeepM3 has them, with ours beside.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::routing::{Limit, Path, Reason};
+use crate::settings::ReasonerKind;
+
+/// `POST /recommend`: what comes next for this history?
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecommendRequest {
+    /// Any name, 1 to 256 bytes; names the user's cached state.
+    #[schema(example = "demo_user", min_length = 1, max_length = 256)]
+    pub user_id: String,
+    /// The catalogue's own ids, oldest first: numbers or text.
+    #[schema(example = json!([1, 2]))]
+    pub recent_items: Vec<ItemId>,
+    /// When each item was taken, in units of 10 days (DeepM3's). Give these or
+    /// `recent_timestamps`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!([0.1, 0.2]))]
+    pub recent_times: Option<Vec<f64>>,
+    /// When each item was taken, in Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recent_timestamps: Option<Vec<f64>>,
+    /// When the answer is for, in the unit of the times given; the last event's time if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_time: Option<f64>,
+    /// How many items to recommend, 1 to 100; 10 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 100)]
+    pub count: Option<usize>,
+    /// DeepM3's image; accepted and answered with a warning, since no image model ships.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub image_input: Option<serde_json::Value>,
+}
+
+/// An item's id as clients write it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ItemId {
+    Number(i64),
+    Text(String),
+}
+
+impl ItemId {
+    /// An id of the catalogue as clients expect it back: a number where it is one.
+    pub fn of(id: &str) -> Self {
+        match id.parse::<i64>() {
+            Ok(number) if number.to_string() == id => Self::Number(number),
+            _ => Self::Text(id.to_owned()),
+        }
+    }
+}
+
+/// Read without the copy that an untagged enum makes of each value; 7.0 is 7, as JSON has it.
+impl<'de> Deserialize<'de> for ItemId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ItemIdVisitor)
+    }
+}
+
+struct ItemIdVisitor;
+
+impl serde::de::Visitor<'_> for ItemIdVisitor {
+    type Value = ItemId;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "an item's id: text, or a whole number from {} to {}", i64::MIN, i64::MAX)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<ItemId, E> {
+        Ok(ItemId::Number(number))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<ItemId, E> {
+        let wrong = || E::invalid_value(serde::de::Unexpected::Unsigned(number), &self);
+        i64::try_from(number).map(ItemId::Number).map_err(|_| wrong())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<ItemId, E> {
+        // Every whole number in this range converts exactly.
+        if number.fract() == 0.0 && (-9.2e18..=9.2e18).contains(&number) {
+            return Ok(ItemId::Number(number as i64));
+        }
+        Err(E::invalid_value(serde::de::Unexpected::Float(number), &self))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ItemId, E> {
+        Ok(ItemId::Text(text.to_owned()))
+    }
+}
+
+impl std::fmt::Display for ItemId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// The answer to [`RecommendRequest`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecommendResponse {
+    /// `success`.
+    pub status: String,
+    /// Names this answer in `/feedback` and in the impression log.
+    pub impression_id: Uuid,
+    /// `Adaptive_ODE_Agent`, as DeepM3 has it.
+    pub strategy: String,
+    /// Time from the request's arrival to the answer, for people: `0.64ms`.
+    #[schema(example = "0.64ms")]
+    pub latency: String,
+    pub data: RecommendData,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecommendData {
+    pub user_id: String,
+    /// Whose answer it is: `fast_path` (System 1) or `slow_path` (System 2).
+    #[schema(value_type = String, example = "fast_path")]
+    pub reasoning_source: Path,
+    pub meta: Meta,
+    /// The stages the request went through.
+    pub trace: Vec<String>,
+    /// Best first; never empty.
+    pub recommendations: Vec<Recommendation>,
+}
+
+/// Why the answer is what it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Meta {
+    /// What the router decided.
+    #[schema(value_type = String, example = "fast_path")]
+    pub routing_decision: Path,
+    /// `forced`, `confident`, `uncertain`, `conflict`, `budget_exhausted`, `breaker_open` or `cache`.
+    #[schema(value_type = String, example = "confident")]
+    pub reason: Reason,
+    /// Calibrated and normalised, 0 sure to 1 lost.
+    pub entropy: f64,
+    /// Jensen–Shannon divergence in bits, 0 to 1; null where it is not available.
+    pub conflict: Option<f64>,
+    /// The same in a sentence.
+    pub explanation: String,
+    /// The limit that denied System 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub denied_by: Option<Limit>,
+    /// Observed limits that would have denied it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub over: Vec<Limit>,
+    /// Tokens left in the bucket after this request.
+    pub tokens: f64,
+    /// The run whose model answered.
+    pub model: String,
+    /// Served from the cache.
+    pub cached: bool,
+    /// Time taken inside the server, in milliseconds.
+    pub latency_ms: f64,
+    /// System 2's part, where it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoner: Option<ReasonerMeta>,
+    /// What was unusual in the request and how it was met.
+    pub warnings: Vec<Warning>,
+}
+
+/// What System 2 did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReasonerMeta {
+    #[schema(value_type = String, example = "mock")]
+    pub kind: ReasonerKind,
+    /// True for the mock: its latency and tokens are simulated.
+    pub simulated: bool,
+    pub latency_ms: f64,
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+    /// In dollars, at the prices set.
+    pub cost: f64,
+    /// Attempts made, retries included.
+    pub attempts: u32,
+    /// Items it named that are not in the catalogue or not among the candidates; left out.
+    pub invented_items: u32,
+    /// Its reasoning, step by step.
+    pub steps: Vec<ReasoningStep>,
+    /// Why its answer was not used, where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// One step of System 2's reasoning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReasoningStep {
+    /// `profile`, `candidates`, `evidence`, `decision`…
+    pub step: String,
+    pub detail: String,
+}
+
+/// Something unusual that did not stop the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Warning {
+    /// Machine-readable: `unknown_items`, `history_truncated`, `unordered_times`, `equal_times`,
+    /// `empty_history`, `image_ignored`, `reasoner_failed`, `few_candidates`.
+    pub code: String,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Recommendation {
+    pub item: ItemId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// System 1's calibrated probability, or System 2's score, 0 to 1.
+    pub score: f64,
+    pub reason: String,
+}
+
+/// `POST /feedback`: what the user did with an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FeedbackRequest {
+    pub impression_id: Uuid,
+    pub item: ItemId,
+    /// `click` if absent.
+    #[serde(default)]
+    pub action: FeedbackAction,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FeedbackAction {
+    #[default]
+    Click,
+    Dismiss,
+    Purchase,
+}
+
+impl FeedbackAction {
+    /// The word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Click => "click",
+            Self::Dismiss => "dismiss",
+            Self::Purchase => "purchase",
+        }
+    }
+}
+
+/// The answer to [`FeedbackRequest`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FeedbackResponse {
+    /// `success`.
+    pub status: String,
+    /// Whether the impression is one of the last that this server answered.
+    pub known_impression: bool,
+}
+
+/// `GET /health`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// `ok`, or `stopping` while the server finishes what it accepted.
+    pub status: String,
+    /// The run whose model answers.
+    pub model: String,
+    pub solver: String,
+    pub data: String,
+    pub items: usize,
+    #[schema(value_type = String, example = "mock")]
+    pub reasoner: ReasonerKind,
+    /// `closed`, `open` or `half_open`.
+    pub breaker: String,
+    pub uptime_seconds: f64,
+    pub version: String,
+}
+
+/// Every error's body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorBody {
+    /// `error`.
+    pub status: String,
+    /// Machine-readable: `invalid_json`, `lengths_differ`…
+    pub code: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}

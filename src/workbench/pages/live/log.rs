@@ -1,0 +1,109 @@
+//! The last requests: filtered, opened, sent again.
+
+use std::sync::Arc;
+
+use eframe::egui::{RichText, TextEdit, Ui};
+use uuid::Uuid;
+
+use super::charts::{path_color, path_name};
+use crate::serving::telemetry::{Observation, Served, Telemetry};
+use crate::workbench::format;
+use crate::workbench::theme::{UNIT, palette};
+use crate::workbench::widgets::{Cell, Column, pick_table, pill};
+
+/// Answers that are listed, at most.
+const MOST: usize = 500;
+
+/// Which answers are listed, and the one that is open.
+#[derive(Default)]
+pub struct Filter {
+    /// Only this path.
+    path: Option<Served>,
+    /// Only where the budget or the breaker denied System 2, or System 2 failed.
+    denied: bool,
+    /// Part of the user's id or of the reason.
+    text: String,
+    /// The answers of the last frame in which nobody pointed at them.
+    shown: Vec<Arc<Observation>>,
+    open: Option<Uuid>,
+}
+
+impl Filter {
+    fn passes(&self, one: &Observation) -> bool {
+        let failed = one.reasoner.as_ref().is_some_and(|used| used.error.is_some());
+        let denied = one.denied_by.is_some() || failed || one.reason.as_str() == "breaker_open";
+        let text = self.text.trim();
+        self.path.is_none_or(|path| one.served == path)
+            && (!self.denied || denied)
+            && (text.is_empty() || one.user_id.contains(text) || one.reason.as_str().contains(text))
+    }
+}
+
+/// Draw over the space that is left; returns the answer that was clicked.
+pub fn ui(ui: &mut Ui, telemetry: &Telemetry, filter: &mut Filter) -> Option<Arc<Observation>> {
+    let area = ui.available_rect_before_wrap();
+    let pointed = ui.input(|input| input.pointer.hover_pos()).is_some_and(|at| area.contains(at));
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = UNIT;
+        for served in Served::ALL {
+            let on = filter.path == Some(served);
+            let color = Some(path_color(palette(ui), served));
+            let help = "List only what this path answered";
+            if pill(ui, path_name(served), on, color, help).clicked() {
+                filter.path = (!on).then_some(served);
+                filter.shown.clear();
+            }
+        }
+        let help = "List only where System 2 was wanted and did not answer";
+        if pill(ui, "Denied", filter.denied, None, help).clicked() {
+            filter.denied = !filter.denied;
+            filter.shown.clear();
+        }
+        let field = TextEdit::singleline(&mut filter.text)
+            .hint_text("user or reason")
+            .desired_width(ui.available_width().min(160.0));
+        if ui.add(field).accessible_name("Filter requests").changed() {
+            filter.shown.clear();
+        }
+    });
+    // Rows that move away under the pointer cannot be clicked, so they wait while it is there.
+    if !pointed || filter.shown.is_empty() {
+        let recent = telemetry.recent(MOST);
+        filter.shown = recent.into_iter().filter(|one| filter.passes(one)).collect();
+    }
+    if filter.shown.is_empty() {
+        ui.add_space(2.0 * UNIT);
+        let text = match telemetry.totals().requests() {
+            0 => "No request yet: send one, or start traffic at the left.",
+            _ => "None of the last 500 requests is like this.",
+        };
+        ui.label(RichText::new(text).color(palette(ui).muted));
+        return None;
+    }
+    let columns = [
+        Column::text("Time (UTC)", 1.0),
+        Column::text("User", 1.5),
+        Column::text("Answered by", 1.15),
+        Column::text("Reason", 1.2),
+        Column::figure("Entropy", 0.8),
+        Column::figure("ms", 0.8),
+    ];
+    let selected = filter.shown.iter().position(|one| Some(one.impression) == filter.open);
+    let palette = palette(ui);
+    let clicked = pick_table(ui, "request log", &columns, filter.shown.len(), selected, |row| {
+        let one = &filter.shown[row];
+        let time = format::time(one.at.as_millisecond());
+        let time = time.split_whitespace().next_back().unwrap_or_default();
+        vec![
+            Cell::figure(time),
+            Cell::text(one.user_id.clone()),
+            Cell::text(path_name(one.served)).dot(path_color(palette, one.served)),
+            Cell::text(one.reason.as_str()).color(palette.muted),
+            Cell::figure(format!("{:.3}", one.entropy)),
+            Cell::figure(format::number(one.latency.as_secs_f64() * 1e3)),
+        ]
+    });
+    let one = filter.shown[clicked?].clone();
+    filter.open = Some(one.impression);
+    Some(one)
+}
