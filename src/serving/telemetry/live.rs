@@ -16,8 +16,8 @@ const CURRENT: i64 = 10;
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Window {
-    Minute,
     #[default]
+    Minute,
     FiveMinutes,
     QuarterHour,
     SixHours,

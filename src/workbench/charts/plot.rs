@@ -119,7 +119,10 @@ fn log_marks(input: GridInput) -> Vec<GridMark> {
     }
     let parts: &[f64] = if to - from > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     let decades = (from.floor() as i64)..=(to.ceil() as i64).min(from.floor() as i64 + 40);
+    // egui_plot's smallest step stands for 8 points on the screen; a label needs 20.
+    let every = (20.0 * input.base_step_size / 8.0).ceil().max(1.0) as usize;
     decades
+        .step_by(every)
         .flat_map(|decade| parts.iter().map(move |part| decade as f64 + part.log10()))
         .filter(|at| (from..=to).contains(at))
         .map(mark)

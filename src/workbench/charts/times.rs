@@ -9,11 +9,15 @@ use super::plot::{self, Ticks, View};
 use crate::workbench::format;
 use crate::workbench::theme::{self, UNIT, palette};
 
+/// Height of a plot over that of its highest value: the legend needs room.
+const ROOM: f64 = 1.3;
+
 /// One curve: a value for each step, NaN where there is none.
 pub struct Trace<'a> {
     pub name: &'a str,
     pub color: Color32,
     pub values: &'a [f64],
+    /// Goes with the trace before it, and is not in the legend.
     pub dashed: bool,
 }
 
@@ -116,16 +120,13 @@ fn extent(heights: &[Vec<f64>], scale: Scale) -> (f64, f64) {
     let finite = || heights.iter().flatten().copied().filter(|value| value.is_finite());
     let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(0.0, f64::max));
     match scale {
-        Scale::Linear(least) => (0.0, high.max(least) * 1.12),
-        Scale::Stacked => (0.0, high.max(1.0) * 1.12),
-        Scale::Log => {
-            let high = finite().fold(f64::NEG_INFINITY, f64::max);
-            if low.is_finite() {
-                (low.floor(), (high + 0.15).max(low.floor() + 1.0))
-            } else {
-                (-1.0, 3.0)
-            }
+        Scale::Linear(least) => (0.0, high.max(least) * ROOM),
+        Scale::Stacked => (0.0, high.max(1.0) * ROOM),
+        Scale::Log if low.is_finite() => {
+            let high = finite().fold(f64::NEG_INFINITY, f64::max).max(low.floor() + 1.0);
+            (low.floor(), low.floor() + (high - low.floor()) * ROOM)
         }
+        Scale::Log => (-1.0, 3.0),
     }
 }
 
@@ -184,20 +185,14 @@ fn legend(ui: &Ui, frame: egui::Rect, traces: &[Trace<'_>]) {
     let font = FontId::proportional(theme::SMALL);
     let start = frame.left() + 2.0 * UNIT;
     let (mut x, mut y) = (start, frame.top() + 2.0 * UNIT);
-    for trace in traces {
+    for trace in traces.iter().filter(|trace| !trace.dashed) {
         let galley =
             ui.painter().layout_no_wrap(trace.name.to_owned(), font.clone(), palette.muted);
         let width = galley.size().x + 6.0 * UNIT;
         if x + width > frame.right() && x > start {
             (x, y) = (start, y + 4.0 * UNIT);
         }
-        if trace.dashed {
-            let ends = [pos2(x - 2.0, y), pos2(x + 6.0, y)];
-            let stroke = Stroke::new(1.6, trace.color);
-            ui.painter().extend(Shape::dashed_line(&ends, stroke, 3.0, 2.0));
-        } else {
-            ui.painter().circle_filled(pos2(x + 2.0, y), 3.5, trace.color);
-        }
+        ui.painter().circle_filled(pos2(x + 2.0, y), 3.5, trace.color);
         let rect = Align2::LEFT_CENTER.anchor_size(pos2(x + 2.5 * UNIT, y), galley.size());
         ui.painter().galley(rect.min, galley, palette.muted);
         x += width;
@@ -246,7 +241,8 @@ fn marks(span: f64) -> Vec<(f64, String)> {
         span if span <= 900.0 => 300.0,
         _ => 3600.0,
     };
-    (0..=(span / step) as i64)
+    // A label at the far end would lie on the one of the other axis.
+    (0..(span / step).ceil() as i64)
         .map(|index| {
             let before = index as f64 * step;
             let label = match index {
@@ -278,7 +274,7 @@ mod tests {
     fn a_stack_adds_up_and_counts_nothing_where_nothing_is_known() {
         let traces = [trace(&[1.0, 2.0]), trace(&[f64::NAN, 3.0])];
         assert_eq!(heights(&traces, Scale::Stacked), [[1.0, 2.0], [1.0, 5.0]]);
-        assert_eq!(extent(&heights(&traces, Scale::Stacked), Scale::Stacked), (0.0, 5.0 * 1.12));
+        assert_eq!(extent(&heights(&traces, Scale::Stacked), Scale::Stacked), (0.0, 5.0 * ROOM));
     }
 
     #[test]
@@ -290,8 +286,8 @@ mod tests {
 
     #[test]
     fn marks_end_now() {
-        assert_eq!(marks(60.0).len(), 5);
+        assert_eq!(marks(60.0).len(), 4);
         assert_eq!(marks(300.0)[0], (0.0, "now".to_owned()));
-        assert_eq!(marks(21_600.0).last().map(|mark| mark.0), Some(-21_600.0));
+        assert_eq!(marks(21_600.0).last().map(|mark| mark.0), Some(-18_000.0));
     }
 }

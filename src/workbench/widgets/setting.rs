@@ -50,6 +50,22 @@ pub fn setting_row(ui: &mut Ui, config: &mut Config, key: &str) -> bool {
     edited.is_some_and(|value| config.set(key, value).is_ok())
 }
 
+/// Label and a field for a whole number that names something, such as a port: no slider, and no
+/// comma between thousands. Returns whether it changed.
+pub fn number_field_row(ui: &mut Ui, config: &mut Config, key: &str) -> bool {
+    let (Ok(setting), Ok(Value::Integer(value))) = (Config::describe(key), config.get(key)) else {
+        ui.colored_label(palette(ui).error, format!("{key} is no whole number"));
+        return false;
+    };
+    let mut text = value.to_string();
+    let help = help(&setting);
+    let changed = row(ui, setting.label, &help, |ui| {
+        text_field(ui, setting.label, &mut text, 16.0 * UNIT).changed()
+    });
+    // What is no number in range leaves the last one that was.
+    changed && text.parse().is_ok_and(|number| config.set(key, Value::Integer(number)).is_ok())
+}
+
 fn help(setting: &Setting) -> String {
     let default = Config::default().get(setting.key).map(|value| value.to_string());
     format!("{}\n{} · default {}", setting.help, setting.key, default.unwrap_or_default())

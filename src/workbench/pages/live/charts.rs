@@ -81,15 +81,7 @@ pub fn ui(ui: &mut Ui, rect: Rect, engine: &Engine, choice: &mut Choice) {
         cursor = None;
     }
     card(ui, latency, "latency", None, |ui| {
-        title_row(ui, "Latency", |ui| {
-            for window in Window::ALL.into_iter().rev() {
-                let on = choice.window == window;
-                let help = "How far back the plots reach";
-                if pill(ui, window.title(), on, None, help).clicked() {
-                    choice.window = window;
-                }
-            }
-        });
+        title_row(ui, "Latency: p50, and p99 dashed", |_| ());
         latencies(ui, &view, &mut cursor);
     });
     card(ui, requests, "requests a second", None, |ui| {
@@ -118,6 +110,17 @@ pub fn ui(ui: &mut Ui, rect: Rect, engine: &Engine, choice: &mut Choice) {
     choice.cursor = cursor;
 }
 
+/// How far back the plots reach: pills, the last one first.
+pub fn windows(ui: &mut Ui, choice: &mut Choice) {
+    ui.spacing_mut().item_spacing.x = UNIT;
+    for window in Window::ALL.into_iter().rev() {
+        let help = "How far back the plots reach";
+        if pill(ui, window.title(), choice.window == window, None, help).clicked() {
+            choice.window = window;
+        }
+    }
+}
+
 /// A card's title with choices at its right.
 fn title_row(ui: &mut Ui, title: &str, choices: impl FnOnce(&mut Ui)) {
     let size = vec2(ui.available_width(), 6.0 * UNIT);
@@ -143,36 +146,46 @@ fn numbers(ui: &mut Ui, engine: &Engine, view: &LiveView) {
     };
     let mock = engine.health().reasoner == ReasonerKind::Mock;
     let hit_rate = now.hit_rate.map_or("–".to_owned(), |rate| format!("{:.1}", 100.0 * rate));
-    let spent = format!("${}", format::number(levels.hour_cost));
-    let unit = if mock { "last hour, simulated" } else { "last hour" };
-    let (log, log_unit, log_help) = match engine.impressions().map(|log| log.status()) {
-        Some(status) if status.failing.is_some() => {
-            (format::count(status.lost), "lines lost", status.failing.clone().unwrap_or_default())
-        }
-        Some(status) => (
-            format::count(status.written),
-            "lines",
-            format!("Answers are logged to {}", status.file.display()),
+    let (p99_label, cost_label) =
+        if mock { ("Mock p99", "Mock cost") } else { ("LLM p99", "LLM cost") };
+    let log = engine.impressions().map(|log| log.status());
+    let requests_help = match &log {
+        Some(log) => format!(
+            "Answers a second, last 10 s; {} lines in {}",
+            format::count(log.written),
+            log.file.display()
         ),
-        None => ("off".to_owned(), "", "Answers are not logged".to_owned()),
+        None => "Answers a second, last 10 s; not logged".to_owned(),
     };
-    let stats: [(&str, String, &str, &str); 8] = [
-        ("Requests", format::number(now.requests), "/s", "Answers a second, last 10 s"),
+    let mut stats: Vec<(&str, String, &str, &str)> = vec![
+        ("Requests", format::number(now.requests), "/s", &requests_help),
         ("System 1 p99", p99(Served::Fast), "ms", "99 of 100 were answered faster, last 10 s"),
         (
-            if mock { "System 2 p99 (mock)" } else { "System 2 p99" },
+            p99_label,
             p99(Served::Slow),
             "ms",
             "Of requests that System 2 answered, last 10 s; the mock's latency is simulated",
         ),
         ("Cache hits", hit_rate, "%", "Share of the answers that came from the cache, last 10 s"),
         ("Tokens", format!("{:.1}", levels.tokens), &of_budget, "In the router's bucket"),
-        ("System 2 cost", spent, unit, "Dollars at the prices set, in the hour before now"),
+        (
+            cost_label,
+            format!("${:.3}", levels.hour_cost),
+            "/h",
+            "Dollars that System 2 took in the hour before now, at the prices set; the mock's are \
+             simulated",
+        ),
         ("Breaker", state.to_owned(), &wait, "Open: System 2 failed too often and is left alone"),
-        ("Answer log", log, log_unit, &log_help),
     ];
-    let places: [Rect; 8] = columns(ui.available_rect_before_wrap());
-    for (place, (label, value, unit, help)) in places.into_iter().zip(stats) {
+    let failing = log.as_ref().and_then(|log| Some((log.lost, log.failing.as_deref()?)));
+    if let Some((lost, why)) = failing {
+        stats.push(("Log failing", format::count(lost), "lost", why));
+    }
+    let whole = ui.available_rect_before_wrap();
+    let width = whole.width() / stats.len() as f32;
+    for (at, (label, value, unit, help)) in stats.into_iter().enumerate() {
+        let corner = whole.left_top() + vec2(at as f32 * width, 0.0);
+        let place = Rect::from_min_size(corner, vec2(width - UNIT, whole.height()));
         let mut column = ui.new_child(egui::UiBuilder::new().id_salt(label).max_rect(place));
         column.shrink_clip_rect(place);
         stat(&mut column, label, &value, unit, help);
@@ -185,16 +198,16 @@ fn span(view: &LiveView) -> (&[f64], f64) {
 
 fn latencies(ui: &mut Ui, view: &LiveView, cursor: &mut Option<f64>) {
     let palette = palette(ui);
-    let names = [("System 1 p50", "p99"), ("System 2 p50", "p99"), ("Cache p50", "p99")];
     let mut traces = Vec::new();
-    for (served, (p50, p99)) in Served::ALL.into_iter().zip(names) {
+    for served in Served::ALL {
         let path = &view.paths[served as usize];
         if path.p50_ms.iter().all(|value| value.is_nan()) {
             continue;
         }
         let color = path_color(palette, served);
-        traces.push(Trace { name: p50, color, values: &path.p50_ms, dashed: false });
-        traces.push(Trace { name: p99, color, values: &path.p99_ms, dashed: true });
+        let name = path_name(served);
+        traces.push(Trace { name, color, values: &path.p50_ms, dashed: false });
+        traces.push(Trace { name: "p99", color, values: &path.p99_ms, dashed: true });
     }
     let value = |value: f64| format!("{} ms", format::number(value));
     let labels = Labels { name: "Latency by path", y: "latency (ms)", value };

@@ -11,6 +11,7 @@ use crate::workbench::theme::{self, UNIT, palette};
 use crate::workbench::widgets::{Tone, button, pill, text_field};
 
 /// The fields of the composer.
+#[derive(Clone, PartialEq)]
 pub struct Composer {
     user: String,
     /// Ids, separated by commas.
@@ -85,6 +86,13 @@ impl Composer {
         sent
     }
 
+    /// Show a user of the model's own data, unless something was written already.
+    pub fn begin(&mut self, people: &[Person]) {
+        if let Some(person) = people.first().filter(|_| *self == Self::default()) {
+            self.take(person);
+        }
+    }
+
     fn take(&mut self, person: &Person) {
         self.user.clone_from(&person.user_id);
         self.items = person.items.join(", ");
@@ -94,8 +102,7 @@ impl Composer {
             .iter()
             .map(|time| {
                 // Only gaps matter to the model, so the history starts at 0.
-                let units = (time - first) as f64 / (10.0 * 86_400_000.0);
-                format!("{units:.6}").trim_end_matches('0').trim_end_matches('.').to_owned()
+                units_text((time - first) as f64 / (10.0 * 86_400_000.0))
             })
             .collect();
         self.times = times.join(", ");
@@ -114,7 +121,7 @@ impl Composer {
             }
             (None, None) => Vec::new(),
         };
-        self.times = join(units.iter().map(|time| format!("{time}")).collect());
+        self.times = join(units.into_iter().map(units_text).collect());
     }
 
     /// The request, or what is wrong with the fields.
@@ -159,6 +166,11 @@ impl Composer {
         line.push_str(&format!(" -d '{}'", body.replace('\'', "'\\''")));
         Ok(line)
     }
+}
+
+/// A time to a second, without places that say nothing.
+fn units_text(units: f64) -> String {
+    format!("{units:.6}").trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use eframe::egui::{RichText, TextEdit, Ui};
+use eframe::egui::{Align, Layout, RichText, TextEdit, Ui, vec2};
 use uuid::Uuid;
 
 use super::charts::{path_color, path_name};
 use crate::serving::telemetry::{Observation, Served, Telemetry};
 use crate::workbench::format;
-use crate::workbench::theme::{UNIT, palette};
+use crate::workbench::theme::{self, UNIT, palette};
 use crate::workbench::widgets::{Cell, Column, pick_table, pill};
 
 /// Answers that are listed, at most.
@@ -43,6 +43,19 @@ impl Filter {
 pub fn ui(ui: &mut Ui, telemetry: &Telemetry, filter: &mut Filter) -> Option<Arc<Observation>> {
     let area = ui.available_rect_before_wrap();
     let pointed = ui.input(|input| input.pointer.hover_pos()).is_some_and(|at| area.contains(at));
+    let size = vec2(ui.available_width(), 7.0 * UNIT);
+    ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
+        let title = RichText::new("Recent requests").text_style(theme::card_title());
+        ui.label(title.color(palette(ui).strong));
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let field = TextEdit::singleline(&mut filter.text)
+                .hint_text("user or reason")
+                .desired_width(ui.available_width().min(160.0));
+            if ui.add(field).accessible_name("Filter requests").changed() {
+                filter.shown.clear();
+            }
+        });
+    });
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = UNIT;
         for served in Served::ALL {
@@ -57,12 +70,6 @@ pub fn ui(ui: &mut Ui, telemetry: &Telemetry, filter: &mut Filter) -> Option<Arc
         let help = "List only where System 2 was wanted and did not answer";
         if pill(ui, "Denied", filter.denied, None, help).clicked() {
             filter.denied = !filter.denied;
-            filter.shown.clear();
-        }
-        let field = TextEdit::singleline(&mut filter.text)
-            .hint_text("user or reason")
-            .desired_width(ui.available_width().min(160.0));
-        if ui.add(field).accessible_name("Filter requests").changed() {
             filter.shown.clear();
         }
     });
@@ -81,12 +88,12 @@ pub fn ui(ui: &mut Ui, telemetry: &Telemetry, filter: &mut Filter) -> Option<Arc
         return None;
     }
     let columns = [
-        Column::text("Time (UTC)", 1.0),
-        Column::text("User", 1.5),
-        Column::text("Answered by", 1.15),
-        Column::text("Reason", 1.2),
-        Column::figure("Entropy", 0.8),
-        Column::figure("ms", 0.8),
+        Column::text("UTC", 1.5),
+        Column::text("User", 1.3),
+        Column::text("By", 1.4),
+        Column::text("Reason", 1.55),
+        Column::figure("Entropy", 1.25),
+        Column::figure("ms", 0.9),
     ];
     let selected = filter.shown.iter().position(|one| Some(one.impression) == filter.open);
     let palette = palette(ui);
@@ -97,7 +104,7 @@ pub fn ui(ui: &mut Ui, telemetry: &Telemetry, filter: &mut Filter) -> Option<Arc
         vec![
             Cell::figure(time),
             Cell::text(one.user_id.clone()),
-            Cell::text(path_name(one.served)).dot(path_color(palette, one.served)),
+            Cell::text(path_name(one.served)).color(path_color(palette, one.served)),
             Cell::text(one.reason.as_str()).color(palette.muted),
             Cell::figure(format!("{:.3}", one.entropy)),
             Cell::figure(format::number(one.latency.as_secs_f64() * 1e3)),

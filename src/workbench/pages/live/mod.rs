@@ -26,7 +26,7 @@ use crate::workbench::run_choice::RunChoice;
 use crate::workbench::session::Session;
 use crate::workbench::theme::palette;
 use crate::workbench::widgets::{
-    Tone, button, card, columns, empty_state, notice, page_header, primary, split_left, split_rows,
+    Tone, button, card, empty_state, notice, page_header, split_left, split_rows,
 };
 
 /// How often the plots move while the server is on.
@@ -193,7 +193,7 @@ impl LivePage {
         }
     }
 
-    fn header(&self, ui: &mut Ui, session: &mut Session) {
+    fn header(&mut self, ui: &mut Ui, session: &mut Session) {
         let sentence = match &self.host {
             Some(host) => {
                 let model = host.engine.model();
@@ -208,44 +208,35 @@ impl LivePage {
             None => "The trained model, the router and System 2 behind a local API".to_owned(),
         };
         page_header(ui, "Live API", &sentence, |ui| {
-            let busy = self.starting.is_running() || self.stopping.is_running();
-            let help = "Serve the newest finished run on this machine";
-            let help = tooltip(ui.ctx(), &Command::ToggleServer, help);
-            match &self.host {
-                Some(host) => {
-                    if button(ui, "Switch off", Tone::Plain, true, &help).clicked() {
-                        session.ask(Command::ToggleServer);
+            let Some(host) = &self.host else { return };
+            let help = tooltip(ui.ctx(), &Command::ToggleServer, "Stop serving");
+            if button(ui, "Switch off", Tone::Plain, true, &help).clicked() {
+                session.ask(Command::ToggleServer);
+            }
+            let help = "Copy the composed request as a curl line";
+            if button(ui, "Copy as curl", Tone::Plain, true, help).clicked() {
+                match self.composer.curl(&host.address, host.token.as_deref()) {
+                    Ok(line) => {
+                        ui.ctx().copy_text(line);
+                        session.toasts.done("The request was copied as a curl line.");
                     }
-                    let help = "Copy the composed request as a curl line";
-                    if button(ui, "Copy as curl", Tone::Plain, true, help).clicked() {
-                        match self.composer.curl(&host.address, host.token.as_deref()) {
-                            Ok(line) => {
-                                ui.ctx().copy_text(line);
-                                session.toasts.done("The request was copied as a curl line.");
-                            }
-                            Err(message) => session.toasts.error(message),
-                        }
-                    }
-                    if let Some(token) = &host.token {
-                        let help = "Copy the token that requests need";
-                        if button(ui, "Copy token", Tone::Plain, true, help).clicked() {
-                            ui.ctx().copy_text(token.clone());
-                        }
-                    }
-                }
-                None => {
-                    if primary(ui, "Switch on", !busy, &help).clicked() {
-                        session.ask(Command::ToggleServer);
-                    }
+                    Err(message) => session.toasts.error(message),
                 }
             }
+            if let Some(token) = &host.token {
+                let help = "Copy the token that requests need";
+                if button(ui, "Copy token", Tone::Plain, true, help).clicked() {
+                    ui.ctx().copy_text(token.clone());
+                }
+            }
+            charts::windows(ui, &mut self.charts);
         });
     }
 
     fn log_and_answer(&mut self, ui: &mut Ui, rect: Rect, session: &mut Session) {
         let Some(host) = &self.host else { return };
-        let [left, right] = columns(rect);
-        card(ui, left, "requests", Some("Recent requests"), |ui| {
+        let (left, right) = split_left(rect, rect.width() * 0.58);
+        card(ui, left, "requests", None, |ui| {
             if let Some(one) = log::ui(ui, host.engine.telemetry(), &mut self.log) {
                 self.composer.load(&one.request);
                 let force = match (one.reason, one.response.data.meta.routing_decision) {
@@ -293,6 +284,7 @@ impl Page for LivePage {
         match self.starting.poll_or_tell(&mut session.toasts) {
             Some(Ok(host)) => {
                 session.api = Some(host.address.clone());
+                self.composer.begin(&host.people);
                 self.host = Some(host);
             }
             Some(Err(refused)) => self.refused = Some(refused),

@@ -1,13 +1,19 @@
 //! The page while the server is off: what it is, what stands in its way, how to switch it on.
 
-use eframe::egui::Ui;
+use eframe::egui::{Rect, Ui, UiBuilder, pos2, vec2};
 
 use super::LivePage;
 use super::host::Refused;
 use crate::workbench::commands::{Command, PageId};
 use crate::workbench::session::Session;
 use crate::workbench::theme::UNIT;
-use crate::workbench::widgets::{card, empty_state, primary, progress_bar, setting_row};
+use crate::workbench::widgets::{
+    card, empty_state, number_field_row, primary, progress_bar, setting_row,
+};
+
+/// Heights of the two parts of the page that invite to switch the server on.
+const INVITATION: f32 = 26.0 * UNIT;
+const SETTINGS: f32 = 38.0 * UNIT;
 
 impl LivePage {
     /// Draw over the space that is left.
@@ -35,13 +41,23 @@ impl LivePage {
                 });
                 return;
             }
-            self.invite(ui, session);
-            ui.vertical_centered(|ui| {
-                ui.set_max_width(320.0);
-                ui.add_space(4.0 * UNIT);
+            // The settings belong to the invitation: both together stand in the middle.
+            let whole = ui.available_rect_before_wrap();
+            let top = whole.center().y - (INVITATION + SETTINGS) / 2.0;
+            let upper =
+                Rect::from_min_size(pos2(whole.left(), top), vec2(whole.width(), INVITATION));
+            let width = whole.width().min(320.0);
+            let lower = Rect::from_min_size(
+                pos2(whole.center().x - width / 2.0, upper.bottom() + 4.0 * UNIT),
+                vec2(width, SETTINGS),
+            );
+            let place = |rect| UiBuilder::new().max_rect(rect);
+            ui.scope_builder(place(upper).id_salt("invitation"), |ui| self.invite(ui, session));
+            ui.scope_builder(place(lower).id_salt("settings"), |ui| {
                 self.runs.ui(ui);
                 ui.add_space(UNIT);
-                for key in ["server.port", "server.host", "reasoner.kind"] {
+                number_field_row(ui, &mut session.config, "server.port");
+                for key in ["server.host", "reasoner.kind"] {
                     setting_row(ui, &mut session.config, key);
                 }
             });

@@ -41,14 +41,14 @@ pub fn ui(ui: &mut Ui, response: &RecommendResponse) {
         let text = format!("{} · {}{cached}", response.latency, meta.reason.as_str());
         ui.label(RichText::new(text).color(palette.muted));
     });
-    ui.add(Label::new(RichText::new(&meta.explanation).color(palette.text)).wrap());
-    for warning in &meta.warnings {
-        ui.add(Label::new(RichText::new(&warning.message).color(palette.warning)).wrap());
-    }
-    ui.add_space(UNIT);
     ScrollArea::vertical().id_salt("answer").auto_shrink([false, false]).show(ui, |ui| {
+        ui.add(Label::new(RichText::new(&meta.explanation).color(palette.text)).wrap());
+        for warning in &meta.warnings {
+            ui.add(Label::new(RichText::new(&warning.message).color(palette.warning)).wrap());
+        }
+        ui.add_space(UNIT);
         let columns =
-            [Column::text("Item", 1.7), Column::figure("Score", 0.7), Column::text("Why", 1.9)];
+            [Column::text("Item", 1.6), Column::figure("Score", 1.0), Column::text("Why", 1.7)];
         let rows: Vec<Vec<Cell>> = response
             .data
             .recommendations
