@@ -8,6 +8,7 @@
 //! | module | what it is | knows |
 //! |---|---|---|
 //! | [`workbench`], [`cli`] | the window and the headless commands, on the same engine | all below |
+//! | [`analysis`] | what a finished run has learned: attractors, users' ways, their pictures | all below |
 //! | [`serving`] | the engine that answers requests, its HTTP API, telemetry, traffic, replay | all below |
 //! | [`reasoning`] | System 2: the trait, the mock, the LLM client, the circuit breaker | settings |
 //! | [`training`] | trainer, ablation over models × seeds, checkpoints, baselines | data, dynamics, evaluation, runs |
@@ -30,6 +31,7 @@
 //! `serving::impressions`; `serving::replay` does the same to held-out requests. The window starts the same as a [`jobs::Job`] and drains its events each frame;
 //! the command line drains them to stderr.
 
+pub mod analysis;
 pub mod cli;
 pub mod data;
 pub mod dynamics;

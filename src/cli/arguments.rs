@@ -64,6 +64,8 @@ pub enum Command {
     Recommend(RecommendOptions),
     /// Replay a run's held-out requests under router settings: quality, latency, cost
     Route(RouteOptions),
+    /// Find the attractors of a run's field: kind, relaxation time, basin, items
+    Attractors(AttractorOptions),
     /// Send generated requests to a running server
     Traffic(TrafficOptions),
     /// List every setting with its range, default and meaning
@@ -239,6 +241,37 @@ pub struct RouteOptions {
     /// Requests a second that are assumed [default: traffic.rate, 20]
     #[arg(long, value_name = "RATE")]
     pub traffic: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub struct AttractorOptions {
+    /// Run id, unique prefix, or `latest` [default: latest; trains the built-in preset if there is none]
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+    /// A user whose way is drawn and measured
+    #[arg(long, value_name = "ID")]
+    pub user: Option<String>,
+    /// Visited states that fixed points are looked for from
+    #[arg(long, default_value_t = 2000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(10..=100_000))]
+    pub starts: usize,
+    /// Fixes which states these are
+    #[arg(long, default_value_t = 1)]
+    pub seed: u32,
+    /// Principal components on x and y
+    #[arg(long, default_value = "1,2", value_name = "X,Y")]
+    pub plane: String,
+    /// Analyse again, whatever is kept with the run
+    #[arg(long)]
+    pub fresh: bool,
+    /// Draw the landscape into this PNG file
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
+    /// Draw the landscape into this SVG file
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Write the user's way into this CSV file
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

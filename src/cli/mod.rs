@@ -4,6 +4,7 @@
 //! 0 is done, 1 failed, 2 wrong usage.
 
 mod arguments;
+mod attractors;
 mod data;
 mod devices;
 mod live;
@@ -67,6 +68,7 @@ fn run(arguments: &Arguments, started: std::time::Instant) -> Result<()> {
         Some(Command::Serve(options)) => live::serve(options, common),
         Some(Command::Recommend(options)) => live::recommend(options, common),
         Some(Command::Route(options)) => live::route(options, common),
+        Some(Command::Attractors(options)) => attractors::attractors(options, common),
         Some(Command::Traffic(options)) => live::traffic(options, common),
         Some(Command::Settings) => output::settings(common),
     }

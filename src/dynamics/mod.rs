@@ -6,8 +6,10 @@
 //!
 //! [`cell`] is the GRU, [`field`] the vector field, [`solver`] the integration over a gap,
 //! [`model`] puts them together over a [`batch`], [`parameters`] owns the weights, [`device`]
-//! says where all of it runs.
+//! says where all of it runs. [`packed`] is the same without a tensor framework, for answering
+//! requests; [`attractor`] is the analysis of what was learned.
 
+pub mod attractor;
 pub mod batch;
 pub mod cell;
 pub mod device;

@@ -55,11 +55,20 @@ pub enum Theme {
 }
 
 /// Colours of a theme.
-struct Ground {
-    back: Color,
-    grid: Color,
-    strong: Color,
-    quiet: Color,
+pub(super) struct Ground {
+    pub back: Color,
+    pub grid: Color,
+    pub strong: Color,
+    pub quiet: Color,
+}
+
+impl Theme {
+    pub(super) fn ground(self) -> &'static Ground {
+        match self {
+            Self::Light => &LIGHT,
+            Self::Dark => &DARK,
+        }
+    }
 }
 
 const LIGHT: Ground = Ground {
@@ -89,10 +98,7 @@ impl Chart {
 
     /// Draw it. The text is in Inter, which [`to_png`](super::to_png) brings along.
     pub fn to_svg(&self) -> String {
-        let ground = match self.theme {
-            Theme::Light => &LIGHT,
-            Theme::Dark => &DARK,
-        };
+        let ground = self.theme.ground();
         let [width, height] = Self::SIZE;
         let mut svg = Svg::new(width, height, &self.title);
         svg.rect([0.0, 0.0], Self::SIZE, ground.back);

@@ -1,13 +1,16 @@
-//! Pictures for export, drawn without a window: a [`Chart`] becomes SVG, and SVG becomes PNG.
+//! Pictures for export, drawn without a window: a [`Chart`] or a [`Plane`] becomes SVG,
+//! and SVG becomes PNG.
 
 mod ablation;
 mod chart;
+mod plane;
 mod raster;
 mod scale;
 mod svg;
 
 pub use ablation::ablation_chart;
 pub use chart::{Axis, Chart, Kind, Series, Theme};
+pub use plane::{Mark, Plane, Sign, Way, viridis};
 pub use raster::{FigureError, to_png};
 pub use svg::Color;
 

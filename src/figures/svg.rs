@@ -6,6 +6,15 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Color(pub u8, pub u8, pub u8);
 
+impl Color {
+    /// The mixture that is `share`, 0..=1, of the way to `other`.
+    pub fn toward(self, other: Self, share: f64) -> Self {
+        let mix =
+            |a: u8, b: u8| (f64::from(a) + share * (f64::from(b) - f64::from(a))).round() as u8;
+        Self(mix(self.0, other.0), mix(self.1, other.1), mix(self.2, other.2))
+    }
+}
+
 impl fmt::Display for Color {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{:02x}{:02x}{:02x}", self.0, self.1, self.2)
@@ -61,6 +70,21 @@ impl Svg {
     pub fn circle(&mut self, [x, y]: [f64; 2], radius: f64, fill: Color) {
         self.push(format_args!(
             "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\" fill=\"{fill}\"/>\n"
+        ));
+    }
+
+    pub fn ring(&mut self, [x, y]: [f64; 2], radius: f64, color: Color, width: f64) {
+        self.push(format_args!(
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\" fill=\"none\" stroke=\"{color}\" \
+             stroke-width=\"{width}\"/>\n"
+        ));
+    }
+
+    /// A thin dotted line.
+    pub fn dotted(&mut self, [x1, y1]: [f64; 2], [x2, y2]: [f64; 2], color: Color) {
+        self.push(format_args!(
+            "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" \
+             stroke=\"{color}\" stroke-width=\"1\" stroke-dasharray=\"3 3\"/>\n"
         ));
     }
 

@@ -13,6 +13,8 @@ use super::folder::{self, RunDir};
 use super::{MetricRecord, QueryRank, RunEntry, RunError, RunState};
 use crate::settings::Config;
 
+const ANALYSIS: &str = "attractors.json";
+const ANALYSIS_LIMIT: u64 = 64 << 20;
 const METRICS_LIMIT: u64 = 256 << 20;
 const RANKS_LIMIT: u64 = 1 << 30;
 
@@ -159,6 +161,23 @@ impl RunStore {
         let path = self.path_of(id)?.join(folder::MODEL);
         read_limited(&path, folder::TENSORS_LIMIT)?
             .ok_or_else(|| RunError::corrupt(&path, "the file is missing"))
+    }
+
+    /// The analysis kept with a run, where there is one.
+    ///
+    /// # Errors
+    /// [`RunError::Io`] or [`RunError::TooLarge`].
+    pub fn analysis(&self, id: &str) -> Result<Option<Vec<u8>>, RunError> {
+        read_limited(&self.path_of(id)?.join(ANALYSIS), ANALYSIS_LIMIT)
+    }
+
+    /// Keep an analysis with a run, in place of the one before.
+    ///
+    /// # Errors
+    /// [`RunError::Io`].
+    pub fn write_analysis(&self, id: &str, bytes: &[u8]) -> Result<(), RunError> {
+        let path = self.path_of(id)?.join(ANALYSIS);
+        write_atomic(&path, bytes).map_err(RunError::io(&path))
     }
 
     /// Keep a run out of the way.

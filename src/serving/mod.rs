@@ -26,3 +26,4 @@ pub mod wire;
 pub use engine::{Engine, EngineOptions};
 pub use error::{RequestError, ServeError};
 pub use model::ServedModel;
+pub use perceive::{best, uncertainty};

@@ -8,7 +8,7 @@ use super::Options;
 use super::background::Running;
 use super::commands::{self, Command, PageId};
 use super::dialogs::{Dialogs, Purpose};
-use super::pages::{ComparePage, DataPage, LivePage, Page, RouterPage, TrainPage};
+use super::pages::{AttractorPage, ComparePage, DataPage, LivePage, Page, RouterPage, TrainPage};
 use super::palette::CommandPalette;
 use super::session::{Kept, Session};
 use super::shell;
@@ -25,6 +25,7 @@ pub struct App {
     data: DataPage,
     pub(super) train: TrainPage,
     compare: ComparePage,
+    attractor: AttractorPage,
     router: RouterPage,
     live: LivePage,
     palette: CommandPalette,
@@ -75,6 +76,7 @@ impl App {
             data: DataPage::default(),
             train: TrainPage::default(),
             compare: ComparePage::default(),
+            attractor: AttractorPage::default(),
             router: RouterPage::default(),
             live: LivePage::default(),
             palette: CommandPalette::default(),
@@ -90,6 +92,7 @@ impl App {
             PageId::Data => &mut self.data,
             PageId::Train => &mut self.train,
             PageId::Compare => &mut self.compare,
+            PageId::Attractor => &mut self.attractor,
             PageId::Router => &mut self.router,
             PageId::Live => &mut self.live,
         };
@@ -101,6 +104,7 @@ impl App {
         let train = self.train.running().map(|running| (running, Command::Stop));
         train
             .or_else(|| self.data.running().map(|running| (running, Command::StopLoading)))
+            .or_else(|| self.attractor.running().map(|running| (running, Command::StopAnalysis)))
             .or_else(|| self.router.running().map(|running| (running, Command::StopReplay)))
             .or_else(|| self.live.running().map(|running| (running, Command::ToggleTraffic)))
     }
@@ -111,7 +115,13 @@ impl App {
             Command::ImportFile => Some(Purpose::Import),
             Command::OpenPreset => Some(Purpose::OpenPreset),
             Command::SavePreset => Some(Purpose::SavePreset),
-            Command::Export(format) => Some(Purpose::Export(*format)),
+            Command::Export(format) => {
+                let stem = match self.session.kept.page {
+                    PageId::Attractor => "deepm3-attractors",
+                    _ => "deepm3-runs",
+                };
+                Some(Purpose::Export(*format, stem))
+            }
             _ => None,
         };
         if let Some(purpose) = dialog {
@@ -132,10 +142,11 @@ impl App {
                 if let Some(page) = home(&command) {
                     self.session.kept.page = page;
                 }
-                let pages: [&mut dyn Page; 5] = [
+                let pages: [&mut dyn Page; 6] = [
                     &mut self.data,
                     &mut self.train,
                     &mut self.compare,
+                    &mut self.attractor,
                     &mut self.router,
                     &mut self.live,
                 ];
@@ -188,6 +199,7 @@ impl App {
         if self.closing == Closing::Yes {
             self.train.stop();
             self.data.stop();
+            self.attractor.stop();
             self.router.stop();
             self.live.stop();
             ctx.send_viewport_cmd(ViewportCommand::Close);
@@ -228,6 +240,7 @@ fn home(command: &Command) -> Option<PageId> {
         Command::OpenByPath | Command::EditMapping | Command::Download(_) => Some(PageId::Data),
         Command::Start | Command::ResumeRun(_) => Some(PageId::Train),
         Command::ToggleServer | Command::SendRequest | Command::ToggleTraffic => Some(PageId::Live),
+        Command::Analyse | Command::RandomUser => Some(PageId::Attractor),
         Command::UndoRouter => Some(PageId::Router),
         _ => None,
     }
@@ -244,6 +257,7 @@ impl eframe::App for App {
         self.data.logic(&mut self.session);
         self.train.logic(&mut self.session);
         self.compare.logic(&mut self.session);
+        self.attractor.logic(&mut self.session);
         self.router.logic(&mut self.session);
         self.live.logic(&mut self.session);
         if let Some(command) = self.dialogs.poll(&mut self.session.toasts) {

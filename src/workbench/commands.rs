@@ -11,12 +11,14 @@ pub enum PageId {
     Data,
     Train,
     Compare,
+    Attractor,
     Router,
     Live,
 }
 
 impl PageId {
-    pub const ALL: [Self; 5] = [Self::Data, Self::Train, Self::Compare, Self::Router, Self::Live];
+    pub const ALL: [Self; 6] =
+        [Self::Data, Self::Train, Self::Compare, Self::Attractor, Self::Router, Self::Live];
 
     /// The number of its key.
     pub fn number(self) -> usize {
@@ -24,6 +26,7 @@ impl PageId {
             Self::Data => 1,
             Self::Train => 2,
             Self::Compare => 3,
+            Self::Attractor => 4,
             Self::Router => 5,
             Self::Live => 6,
         }
@@ -34,6 +37,7 @@ impl PageId {
             Self::Data => "Data",
             Self::Train => "Train",
             Self::Compare => "Compare",
+            Self::Attractor => "Attractor",
             Self::Router => "Router",
             Self::Live => "Live API",
         }
@@ -47,6 +51,7 @@ pub enum ExportFormat {
     Markdown,
     Png,
     Svg,
+    Json,
 }
 
 impl ExportFormat {
@@ -56,6 +61,7 @@ impl ExportFormat {
             Self::Markdown => "md",
             Self::Png => "png",
             Self::Svg => "svg",
+            Self::Json => "json",
         }
     }
 }
@@ -99,6 +105,13 @@ pub enum Command {
     ApplyRouter,
     UndoRouter,
     StopReplay,
+    /// Analyse the chosen run's dynamics again.
+    Analyse,
+    StopAnalysis,
+    /// Let the state of the Attractor page move, or hold it.
+    PlayOrPause,
+    /// Show another user on the Attractor page.
+    RandomUser,
     /// Switch the server on or off.
     ToggleServer,
     SendRequest,
@@ -132,6 +145,7 @@ pub fn actions() -> Vec<Action> {
         action("Go to Data", Command::Go(PageId::Data), plain(Key::Num1)),
         action("Go to Train", Command::Go(PageId::Train), plain(Key::Num2)),
         action("Go to Compare", Command::Go(PageId::Compare), plain(Key::Num3)),
+        action("Go to Attractor", Command::Go(PageId::Attractor), plain(Key::Num4)),
         action("Go to Router", Command::Go(PageId::Router), plain(Key::Num5)),
         action("Go to Live API", Command::Go(PageId::Live), plain(Key::Num6)),
         action("Import file…", Command::ImportFile, ctrl(Key::I)),
@@ -153,6 +167,10 @@ pub fn actions() -> Vec<Action> {
         action("Apply router settings to the live server", Command::ApplyRouter, None),
         action("Undo the last router setting", Command::UndoRouter, ctrl(Key::Z)),
         action("Stop the replay", Command::StopReplay, None),
+        action("Analyse the run's dynamics again", Command::Analyse, None),
+        action("Stop the analysis", Command::StopAnalysis, None),
+        action("Play or pause a user's way", Command::PlayOrPause, plain(Key::Space)),
+        action("Show a random user", Command::RandomUser, ctrl(Key::J)),
         action("Switch the server on or off", Command::ToggleServer, ctrl(Key::U)),
         action("Send the request", Command::SendRequest, ctrl(Key::R)),
         action("Start or stop traffic", Command::ToggleTraffic, ctrl(Key::T)),
@@ -160,6 +178,7 @@ pub fn actions() -> Vec<Action> {
         action("Export as Markdown…", Command::Export(ExportFormat::Markdown), None),
         action("Export as PNG…", Command::Export(ExportFormat::Png), None),
         action("Export as SVG…", Command::Export(ExportFormat::Svg), None),
+        action("Export as JSON…", Command::Export(ExportFormat::Json), None),
         action("Use the dark theme", Command::Theme(Theme::Dark), None),
         action("Use the light theme", Command::Theme(Theme::Light), None),
         action("Follow the system's theme", Command::Theme(Theme::System), None),

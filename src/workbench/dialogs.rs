@@ -17,7 +17,8 @@ pub enum Purpose {
     Import,
     OpenPreset,
     SavePreset,
-    Export(ExportFormat),
+    /// In this format, under a name that begins so.
+    Export(ExportFormat, &'static str),
 }
 
 impl Purpose {
@@ -26,7 +27,7 @@ impl Purpose {
         match self {
             Self::Import | Self::OpenPreset => None,
             Self::SavePreset => Some("preset.toml".to_owned()),
-            Self::Export(format) => Some(format!("deepm3-runs.{}", format.extension())),
+            Self::Export(format, stem) => Some(format!("{stem}.{}", format.extension())),
         }
     }
 
@@ -35,7 +36,7 @@ impl Purpose {
             Self::Import => Command::Load(path.to_string_lossy().into_owned()),
             Self::OpenPreset => Command::ReadPreset(path.to_string_lossy().into_owned()),
             Self::SavePreset => Command::WritePreset(path),
-            Self::Export(format) => Command::WriteExport(format, path),
+            Self::Export(format, _) => Command::WriteExport(format, path),
         }
     }
 }
@@ -80,7 +81,7 @@ impl Dialogs {
             Purpose::SavePreset => Box::pin(
                 dialog.set_title("Save preset").add_filter("Preset", &["toml"]).save_file(),
             ),
-            Purpose::Export(format) => Box::pin(
+            Purpose::Export(format, _) => Box::pin(
                 dialog
                     .set_title("Export")
                     .add_filter(format.extension(), &[format.extension()])

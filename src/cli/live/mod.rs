@@ -18,17 +18,16 @@ use crate::runs::{RunEntry, RunStore};
 use crate::settings::Config;
 use crate::training::{Plan, Prepared, TrainEvent, ablation};
 
-/// The run that the options name. Where none is named and none is finished, the built-in preset is
+/// The run with this id, prefix or `latest`. Where none is named and none is finished, the built-in preset is
 /// trained first, which is said.
-fn run_of(
-    options: &RunOptions,
+pub(super) fn run_named(
+    spec: Option<&str>,
     common: &Common,
     context: &Context<TrainEvent>,
 ) -> Result<(RunStore, RunEntry)> {
     let store = RunStore::open(common.runs.as_deref())?;
-    let spec = options.run.as_deref().unwrap_or("latest");
-    let found = store.find(spec);
-    if options.run.is_some() || found.is_ok() {
+    let found = store.find(spec.unwrap_or("latest"));
+    if spec.is_some() || found.is_ok() {
         let entry = found?;
         return Ok((store, entry));
     }
@@ -44,6 +43,14 @@ fn run_of(
     ablation::run(&plan, &prepared, &store, context)?;
     let entry = store.find("latest")?;
     Ok((store, entry))
+}
+
+fn run_of(
+    options: &RunOptions,
+    common: &Common,
+    context: &Context<TrainEvent>,
+) -> Result<(RunStore, RunEntry)> {
+    run_named(options.run.as_deref(), common, context)
 }
 
 /// The settings to serve with: the preset, or the run's own, with single settings on top.

@@ -9,10 +9,10 @@
 //! `linear`, the matrix products, and `activation`, tanh and the logistic function. `workspace`
 //! holds the buffers.
 
-mod activation;
+pub(in crate::dynamics) mod activation;
 mod cell;
 mod field;
-mod linear;
+pub(in crate::dynamics) mod linear;
 mod system;
 mod workspace;
 

@@ -1,5 +1,6 @@
 //! The pages of the window.
 
+mod attractor;
 mod compare;
 mod data;
 mod live;
@@ -11,6 +12,7 @@ use eframe::egui::Ui;
 use super::commands::Command;
 use super::session::Session;
 
+pub use attractor::AttractorPage;
 pub use compare::{ColumnChoice, ComparePage};
 pub use data::DataPage;
 pub use live::LivePage;

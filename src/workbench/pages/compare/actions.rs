@@ -101,6 +101,11 @@ impl ComparePage {
                     let ablation = ablation.map(|table| table.to_markdown() + "\n");
                     (ablation.unwrap_or_default() + &runs).into_bytes()
                 }
+                ExportFormat::Json => {
+                    return Err("Runs are exported as CSV or Markdown, and their plot as PNG or \
+                                SVG."
+                        .to_owned());
+                }
                 ExportFormat::Svg => svg().into_bytes(),
                 ExportFormat::Png => {
                     figures::to_png(&svg(), 2.0).map_err(|error| error.to_string())?

@@ -219,7 +219,9 @@ impl Page for ComparePage {
             Command::UnarchiveRuns(ids) => self.unarchive(ids.clone(), session),
             Command::DeleteRuns => self.delete(session),
             Command::RestoreRuns(ids) => self.restore(ids.clone(), session),
-            Command::WriteExport(format, path) => self.export(*format, path, session),
+            Command::WriteExport(format, path) if session.kept.page != PageId::Attractor => {
+                self.export(*format, path, session);
+            }
             _ => {}
         }
     }

@@ -1,0 +1,139 @@
+//! A finished run opened for analysis.
+
+use std::collections::HashMap;
+
+use super::AnalysisError;
+use crate::dynamics::attractor::Exact;
+use crate::dynamics::parameters::{self, Matrix};
+use crate::jobs::Context;
+use crate::routing::Uncertainty;
+use crate::runs::{RunEntry, RunStore};
+use crate::serving::{ServedModel, best, uncertainty};
+use crate::settings::{ModelSettings, Solver, Warp};
+use crate::training::checkpoint;
+
+const MS_PER_DAY: f64 = 86_400_000.0;
+
+/// A run's model with its data, in f32 for speed and in f64 for analysis. Immutable.
+pub struct Subject {
+    pub model: ServedModel,
+    pub exact: Exact,
+    /// The same weights integrated in other ways, for comparison.
+    others: Vec<(Solver, Exact)>,
+    weights: Vec<Matrix>,
+    users: HashMap<String, usize>,
+}
+
+/// What System 1 thinks at one state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Glance {
+    pub uncertainty: Uncertainty,
+    /// Item and calibrated probability, best first.
+    pub best: Vec<(u32, f32)>,
+}
+
+impl Subject {
+    /// Load the run and its data.
+    ///
+    /// # Errors
+    /// [`AnalysisError`] for a run that is not finished, whose data cannot be loaded or whose
+    /// weights do not fit.
+    pub fn load<E>(
+        store: &RunStore,
+        entry: &RunEntry,
+        context: &Context<E>,
+    ) -> Result<Self, AnalysisError> {
+        let model = ServedModel::load(store, entry, context)?;
+        let (weights, _) = checkpoint::decode(&store.model(&entry.id)?)?;
+        let settings = &model.config.model;
+        let weights = parameters::fit(settings, model.data.items(), weights)?;
+        Ok(Self::new(model, weights))
+    }
+
+    /// From a model in memory and its weights, fitted.
+    pub fn new(model: ServedModel, weights: Vec<Matrix>) -> Self {
+        let settings = &model.config.model;
+        let items = model.data.items();
+        let exact = Exact::new(settings, items, &weights);
+        let others = Solver::ALL
+            .iter()
+            .filter(|&&solver| solver != settings.solver && settings.solver != Solver::Gru)
+            .map(|&solver| (solver, integrated_by(solver, settings, items, &weights)))
+            .collect();
+        let ids = model.data.user_ids.iter().enumerate();
+        let users = ids.map(|(user, id)| (id.clone(), user)).collect();
+        Self { exact, others, weights, users, model }
+    }
+
+    /// The same weights with gaps integrated by `solver`; `None` where the run has no field to
+    /// integrate.
+    pub fn integrated_by(&self, solver: Solver) -> Option<&Exact> {
+        if solver == self.exact.solver() {
+            return Some(&self.exact);
+        }
+        self.others.iter().find(|(other, _)| *other == solver).map(|(_, exact)| exact)
+    }
+
+    /// The weights, in the order of [`parameters`].
+    pub fn weights(&self) -> &[Matrix] {
+        &self.weights
+    }
+
+    /// The index of the user with this id.
+    ///
+    /// # Errors
+    /// [`AnalysisError::UnknownUser`] with the nearest id.
+    pub fn user(&self, id: &str) -> Result<usize, AnalysisError> {
+        self.users.get(id).copied().ok_or_else(|| {
+            let near = |known: &&String| strsim::damerau_levenshtein(known, id);
+            let hint = self.users.keys().min_by_key(|known| (near(known), (*known).clone()));
+            AnalysisError::UnknownUser { user: id.to_owned(), hint: hint.cloned() }
+        })
+    }
+
+    /// Days of real time that `model_time` of flow from rest takes.
+    pub fn days(&self, model_time: f64) -> f64 {
+        match self.model.config.model.warp {
+            Warp::Linear => model_time * 10.0,
+            Warp::Log1p => model_time.exp_m1(),
+        }
+    }
+
+    /// What System 1 thinks at `state`, `[H]`, of a user with this history at this time; all items
+    /// compete.
+    pub fn glance(&self, state: &[f32], history: (&[u32], &[i64], i64), count: usize) -> Glance {
+        let model = &self.model;
+        let mut scores = vec![0.0; model.data.items()];
+        model.packed.scores(&mut model.packed.workspace(), state, &mut scores);
+        let half_life = model.config.router.half_life;
+        Glance {
+            uncertainty: uncertainty(model, &scores, history, half_life),
+            best: best(&scores, model.temperature.value, count),
+        }
+    }
+
+    /// Time from the first to the last event of a user, in days.
+    pub fn span_days(&self, user: usize) -> f64 {
+        let history = self.model.data.history(user);
+        match (history.time.first(), history.time.last()) {
+            (Some(first), Some(last)) => (last - first) as f64 / MS_PER_DAY,
+            _ => 0.0,
+        }
+    }
+}
+
+fn integrated_by(
+    solver: Solver,
+    settings: &ModelSettings,
+    items: usize,
+    weights: &[Matrix],
+) -> Exact {
+    let settings = ModelSettings { solver, ..settings.clone() };
+    // A GRU has no field; all else stays where it is.
+    let kept: Vec<Matrix> = weights
+        .iter()
+        .filter(|matrix| solver != Solver::Gru || !matrix.name.starts_with("field."))
+        .cloned()
+        .collect();
+    Exact::new(&settings, items, &kept)
+}
