@@ -104,8 +104,8 @@ pub struct Control {
 /// The attractors found against those of the generator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Truth {
-    /// Of the affine map from states to true places, fitted on the pooled states: 1 where every
-    /// place can be told from the state.
+    /// Share of the variance of the true places that can be read off the pooled states, through
+    /// what the model would recommend there.
     pub r2: f64,
     /// Attractors of the generator's field.
     pub attractors: Vec<[f64; 2]>,
@@ -122,7 +122,7 @@ pub struct TruthMatch {
     pub found: usize,
     /// Index into [`Truth::attractors`].
     pub truth: usize,
-    /// Where the map puts the one that was found.
+    /// Where the one that was found lies, read in the same way.
     pub place: [f64; 2],
     /// In the generator's units; the attractors lie 3 to 4 apart.
     pub distance: f64,

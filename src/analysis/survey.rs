@@ -63,7 +63,7 @@ pub fn survey<E: Send>(
         .data
         .truth
         .as_ref()
-        .and_then(|truth| truth::compare(truth, &pooled, &pca, &fixed_points));
+        .and_then(|truth| truth::compare(subject, truth, &pooled, &pca, &fixed_points));
     let visited = visited(&pooled, &found, &pca, options.seed);
     let undecided = found.basin.iter().filter(|basin| basin.is_none()).count();
     Ok(Landscape {

@@ -43,6 +43,7 @@ impl System1 {
         let (embedding, w_input, b_input) = (take(), take(), take());
         let cell = GruCell { w_hidden: take(), b_hidden: take() };
         let field = (settings.solver != Solver::Gru).then(|| TanhField {
+            decay: settings.decay,
             w_in: take(),
             b_in: take(),
             w_out: take(),
@@ -212,7 +213,14 @@ mod tests {
     }
 
     fn small(solver: Solver) -> ModelSettings {
-        ModelSettings { solver, hidden: 6, max_substeps: 4, max_step: 0.3, ..Default::default() }
+        ModelSettings {
+            solver,
+            hidden: 6,
+            max_substeps: 4,
+            max_step: 0.3,
+            decay: 0.4,
+            ..Default::default()
+        }
     }
 
     fn values(tensor: Tensor<2>) -> Vec<f32> {

@@ -94,6 +94,7 @@ mod tests {
         let hidden = recorded["hidden"].as_u64().unwrap() as usize;
         let batch = recorded["batch"].as_u64().unwrap() as usize;
         let field = TanhField {
+            decay: 0.0,
             w_in: tensor(&values("w1"), [2 * hidden, hidden]).transpose(),
             b_in: tensor(&values("b1"), [1, 2 * hidden]),
             w_out: tensor(&values("w2"), [hidden, 2 * hidden]).transpose(),

@@ -262,6 +262,8 @@ config! {
             "A gap longer than this, in model time, is integrated in several substeps.";
         max_substeps: usize = 1, integer(1, 64), "Substeps, at most", "",
             "Cap on the substeps of one gap; 1 is DeepM3's single step.";
+        decay: f64 = 0.0, number(0.0, 10.0), "State decay", "/dt",
+            "Rate at which the field pulls the state to 0, beside what it learns; 0 is DeepM3's field. A long gap then needs substeps: decay times substep must stay below 2.";
         targets: Targets = Targets::All, Kind::Choice(Targets::WORDS), "Targets", "",
             "Loss at the last event only, or at every position.";
         head: Head = Head::Linear, Kind::Choice(Head::WORDS), "Head", "",

@@ -85,7 +85,7 @@ fn every_page_is_reached_by_its_name_and_by_its_number() {
     let loaded = window.harness.state().session.loaded.clone().unwrap();
     let events = super::format::count(loaded.data.events() as u64);
     assert!(window.shows(&events), "the numbers of the built-in set");
-    let keys = [Key::Num1, Key::Num2, Key::Num3, Key::Num5, Key::Num6];
+    let keys = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6];
     for (page, key) in PageId::ALL.into_iter().zip(keys) {
         window.click(Role::Button, page.title());
         assert_eq!(window.harness.state().session.kept.page, page);
@@ -249,4 +249,42 @@ fn the_live_page_serves_answers_and_switches_off() {
     window.ask(Command::ToggleServer);
     window.until("the server is off", |app| app.session.api.is_none());
     window.until_shown("every accepted request was answered");
+}
+
+#[test]
+fn the_attractor_page_analyses_plays_and_asks_what_if() {
+    let mut window = Window::open();
+    window.click(Role::Button, "Attractor");
+    window.until_shown("No finished run yet");
+    window.choose_tiny_training();
+    window.harness.state_mut().session.config.ablation.models = "rk4".to_owned();
+    window.ask(Command::Start);
+    window.until("the training starts", |app| app.train.running().is_some());
+    window.until("the training ends", |app| app.train.running().is_none());
+    window.click(Role::Button, "Attractor");
+    window.until_shown("At day");
+    assert!(window.shows("Phase portrait"));
+    assert!(window.shows("events over"));
+    // The analysis is kept with the run.
+    let store = window.harness.state().session.store.clone().unwrap();
+    let run = store.list()[0].id.clone();
+    assert!(store.analysis(&run).unwrap().is_some());
+    window.harness.get_by_role_and_label(Role::Slider, "Time").focus();
+    window.harness.run_steps(2);
+    window.harness.key_press(Key::ArrowLeft);
+    window.until_shown("At day");
+    window.click(Role::Button, "Random");
+    window.until_shown("At day");
+    window.click(Role::Button, "›");
+    window.until_shown("What if, at event 2");
+    window.harness.get_by_role_and_label(Role::Slider, "Gap before it").focus();
+    window.harness.run_steps(2);
+    window.harness.key_press(Key::ArrowRight);
+    window.until_shown("At day");
+    window.click(Role::Button, "Reset");
+    window.click(Role::CheckBox, "Solvers");
+    window.click(Role::Button, "Play ▶");
+    window.until_shown("Pause");
+    window.click(Role::Button, "Pause");
+    window.until_shown("Play ▶");
 }

@@ -250,3 +250,50 @@ fn route_replays_the_held_out_requests_of_a_run() {
     assert_eq!(code, Some(2), "{errors}");
     assert!(errors.contains("router.entropy"), "{errors}");
 }
+
+#[test]
+fn attractors_reports_the_contract_and_draws() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut train = vec!["train", "--model", "rk4", "--set", "model.decay=1"];
+    train.extend(TINY);
+    json(runs.path(), &train);
+    let picture = runs.path().join("portrait.png");
+    let found = json(
+        runs.path(),
+        &["attractors", "--user", "7", "--starts", "200", "--png", picture.to_str().unwrap()],
+    );
+    let explained = found["explained_variance"].as_array().unwrap();
+    assert!(explained[0].as_f64().unwrap() >= explained[1].as_f64().unwrap());
+    let points = found["fixed_points"].as_array().unwrap();
+    assert!(!points.is_empty(), "a decaying field has a place of rest");
+    for key in [
+        "kind",
+        "residual",
+        "eigenvalues",
+        "relaxation_days",
+        "basin_share",
+        "position",
+        "top_items",
+    ] {
+        assert!(points[0].get(key).is_some(), "{key} is missing: {}", points[0]);
+    }
+    assert_eq!(found["truth"]["attractors"].as_array().unwrap().len(), 4);
+    assert_eq!(found["user"]["id"], "7");
+    assert!(std::fs::read(&picture).unwrap().starts_with(b"\x89PNG"));
+    // Again, from what is kept: the same.
+    let again = json(runs.path(), &["attractors", "--user", "7", "--starts", "200"]);
+    assert_eq!(again, found);
+
+    let output = run(runs.path(), &["attractors", "--user", "no such user"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("did you mean"), "{errors}");
+    let output = run(runs.path(), &["attractors", "--plane", "1,1"]);
+    assert_eq!(output.status.code(), Some(2));
+
+    let mut train = vec!["train", "--model", "gru"];
+    train.extend(TINY);
+    json(runs.path(), &train);
+    let gru = json(runs.path(), &["attractors", "--starts", "200"]);
+    assert_eq!(gru["fixed_points"], serde_json::json!([]), "a GRU does not flow");
+}

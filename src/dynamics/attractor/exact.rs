@@ -55,6 +55,7 @@ impl Exact {
         let field = (settings.solver != Solver::Gru).then(|| {
             let (w_in, b_in) = (take([hidden, 2 * hidden]), take([1, 2 * hidden]));
             TanhField::new(w_in, b_in, take([2 * hidden, hidden]), take([1, hidden]))
+                .decaying(settings.decay)
         });
         let head = match settings.head {
             Head::Linear => Some(take([hidden, items]).to_vec()),
@@ -248,6 +249,7 @@ mod tests {
                     hidden: 19,
                     max_step: 0.7,
                     max_substeps: 5,
+                    decay: 0.2,
                     ..Default::default()
                 };
                 let weights = parameters::initial(&settings, items, 9);

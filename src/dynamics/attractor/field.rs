@@ -71,9 +71,11 @@ pub(super) fn narrow(from: &[f64], to: &mut [f32]) {
 /// Rows that are worked on together: their intermediate results stay in the second-level cache.
 const ROWS: usize = 64;
 
-/// f = tanh ∘ Linear(2H→H) ∘ tanh ∘ Linear(H→2H); see [`crate::dynamics::field`].
+/// f(z) = (tanh ∘ Linear(2H→H) ∘ tanh ∘ Linear(H→2H))(z) − λz; see [`crate::dynamics::field`].
 pub struct TanhField {
     hidden: usize,
+    /// λ.
+    decay: f64,
     /// `[H]` to `[2H]`.
     inner: Affine,
     /// `[2H]` to `[H]`.
@@ -111,7 +113,12 @@ impl TanhField {
             outer_back: Linear::new(arch, hidden, &none[..wide], |i, o| w_out[o * hidden + i]),
         };
         let (inner, outer) = (Affine::new(w_in, b_in), Affine::new(w_out, b_out));
-        Self { hidden, inner, outer, fast }
+        Self { hidden, decay: 0.0, inner, outer, fast }
+    }
+
+    /// The same with the decay λ ≥ 0.
+    pub fn decaying(self, decay: f64) -> Self {
+        Self { decay, ..self }
     }
 
     /// f at `z` with what its derivatives are made of.
@@ -123,7 +130,9 @@ impl TanhField {
         self.outer.apply(&inner, &mut velocity);
         velocity.iter_mut().for_each(|value| *value = value.tanh());
         let slope = |values: &[f64]| values.iter().map(|value| 1.0 - value * value).collect();
-        Linearisation { inner: slope(&inner), outer: slope(&velocity), velocity }
+        let (inner, outer) = (slope(&inner), slope(&velocity));
+        subtract(&mut velocity, self.decay, z);
+        Linearisation { inner, outer, velocity }
     }
 
     /// J·v.
@@ -134,6 +143,7 @@ impl TanhField {
         scale(&mut wide, &at.inner);
         self.outer.differential(&wide, &mut out);
         scale(&mut out, &at.outer);
+        subtract(&mut out, self.decay, v);
         out
     }
 
@@ -145,7 +155,15 @@ impl TanhField {
         self.outer.transposed(&out, &mut wide);
         scale(&mut wide, &at.inner);
         self.inner.transposed(&wide, &mut out);
+        subtract(&mut out, self.decay, w);
         out
+    }
+}
+
+/// values ← values − decay·of.
+fn subtract(values: &mut [f64], decay: f64, of: &[f64]) {
+    if decay > 0.0 {
+        values.iter_mut().zip(of).for_each(|(value, of)| *value -= decay * of);
     }
 }
 
@@ -176,9 +194,10 @@ impl VectorField for TanhField {
         inner.iter_mut().for_each(|value| *value = value.tanh());
         self.outer.apply(&inner, out);
         out.iter_mut().for_each(|value| *value = value.tanh());
+        subtract(out, self.decay, z);
     }
 
-    /// J = diag(1 − f²)·W_outᵀ·diag(1 − a²)·W_inᵀ with a the inner tanh.
+    /// J = diag(1 − y²)·W_outᵀ·diag(1 − a²)·W_inᵀ − λI with a the inner tanh and y the outer.
     fn jacobian(&self, z: &[f64], out: &mut [f64]) {
         let at = self.linearise(z);
         let (hidden, wide) = (self.hidden, self.inner.outputs);
@@ -194,6 +213,7 @@ impl VectorField for TanhField {
         let mut product = DMatrixViewMut::from_slice(out, hidden, hidden);
         product.gemm(1.0, &left, &right, 0.0);
         product.transpose_mut();
+        out.iter_mut().step_by(hidden + 1).for_each(|diagonal| *diagonal -= self.decay);
     }
 
     fn velocities(&self, z: &[f32], out: &mut [f32]) {
@@ -205,12 +225,14 @@ impl VectorField for TanhField {
             arch.dispatch(Tanh { values: a });
             outer.apply(a, out);
             arch.dispatch(Tanh { values: out });
+            arch.dispatch(Subtract { values: out, decay: self.decay as f32, of: z });
         }
     }
 
     fn gradients(&self, z: &[f32], velocity: &mut [f32], gradient: &mut [f32]) {
         let (hidden, Fast { arch, inner, outer, inner_back, outer_back }) =
             (self.hidden, &self.fast);
+        let decay = self.decay as f32;
         let rows = (z.len() / hidden).min(ROWS);
         let (mut room, mut back_room) =
             (vec![0.0; rows * inner.outputs()], vec![0.0; rows * inner.outputs()]);
@@ -225,11 +247,15 @@ impl VectorField for TanhField {
             arch.dispatch(Tanh { values: a });
             outer.apply(a, velocity);
             arch.dispatch(Tanh { values: velocity });
+            // f itself goes back through the slopes of y.
             gradient.copy_from_slice(velocity);
+            arch.dispatch(Subtract { values: gradient, decay, of: z });
             arch.dispatch(Back { tanh: velocity, values: gradient });
+            arch.dispatch(Subtract { values: velocity, decay, of: z });
             outer_back.apply(gradient, back);
             arch.dispatch(Back { tanh: a, values: back });
             inner_back.apply(back, gradient);
+            arch.dispatch(Subtract { values: gradient, decay, of: velocity });
         }
     }
 }
@@ -246,6 +272,26 @@ impl NullaryFnOnce for Tanh<'_> {
     fn call(self) {
         for value in self.values {
             *value = tanh(*value);
+        }
+    }
+}
+
+/// x ← x − decay·of.
+struct Subtract<'a> {
+    values: &'a mut [f32],
+    decay: f32,
+    of: &'a [f32],
+}
+
+impl NullaryFnOnce for Subtract<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        if self.decay > 0.0 {
+            for (value, &of) in self.values.iter_mut().zip(self.of) {
+                *value -= self.decay * of;
+            }
         }
     }
 }
@@ -275,7 +321,7 @@ mod tests {
     #[test]
     fn its_jacobian_is_the_limit_of_differences() {
         let (hidden, step) = (9, 1e-6);
-        let field = random_field(hidden, 2.0, 3);
+        let field = random_field(hidden, 2.0, 3).decaying(0.7);
         let z: Vec<f64> = random_states(1, hidden, 4);
         let mut jacobian = vec![0.0; hidden * hidden];
         field.jacobian(&z, &mut jacobian);
@@ -320,7 +366,7 @@ mod tests {
     #[test]
     fn many_rows_in_f32_are_what_each_is_in_f64() {
         for (hidden, rows) in [(8, 1), (37, 70), (128, 131)] {
-            let field = random_field(hidden, 2.0, hidden as u64);
+            let field = random_field(hidden, 2.0, hidden as u64).decaying(0.4);
             let z: Vec<f32> =
                 random_states(rows, hidden, 6).into_iter().map(|value| value as f32).collect();
             let room = || vec![f32::NAN; z.len()];

@@ -7,10 +7,12 @@ use super::linear::Linear;
 use super::workspace::{Workspace, gather, room, scatter};
 use crate::settings::Solver;
 
-/// f = tanh ∘ Linear(2H→H) ∘ tanh ∘ Linear(H→2H) and how it is integrated; see
+/// f(z) = (tanh ∘ Linear(2H→H) ∘ tanh ∘ Linear(H→2H))(z) − λz and how it is integrated; see
 /// [`super::super::field`] and [`super::super::solver`].
 pub struct Field {
     pub arch: Arch,
+    /// λ.
+    pub decay: f32,
     pub slopes: &'static [Slope],
     /// `[H]` to `[2H]`.
     pub inner: Linear,
@@ -75,7 +77,15 @@ impl Field {
                 .zip(ends.chunks_exact_mut(hidden).zip(points.chunks_exact_mut(hidden)));
             for (((raw, start), (end, point)), &(_, length)) in each.zip(substeps.iter()) {
                 let (weight, reach) = (slope.weight * length, slope.reach * length);
-                self.arch.dispatch(Advance { raw, start, weight, reach, end, point });
+                self.arch.dispatch(Advance {
+                    raw,
+                    start,
+                    decay: self.decay,
+                    weight,
+                    reach,
+                    end,
+                    point,
+                });
             }
         }
         scatter(ends, states, hidden, rows);
@@ -98,10 +108,11 @@ impl NullaryFnOnce for Tanh<'_> {
     }
 }
 
-/// What one slope k = tanh(raw) does to one row: `[H]` each.
+/// What one slope k = tanh(raw) − λ·point does to one row: `[H]` each.
 struct Advance<'a> {
     raw: &'a [f32],
     start: &'a [f32],
+    decay: f32,
     weight: f32,
     reach: f32,
     /// Grows by weight·k.
@@ -115,11 +126,11 @@ impl NullaryFnOnce for Advance<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { raw, start, weight, reach, end, point } = self;
+        let Self { raw, start, decay, weight, reach, end, point } = self;
         let (start, end, point) =
             (&start[..raw.len()], &mut end[..raw.len()], &mut point[..raw.len()]);
         for (j, &raw) in raw.iter().enumerate() {
-            let slope = tanh(raw);
+            let slope = tanh(raw) - decay * point[j];
             end[j] += weight * slope;
             point[j] = start[j] + reach * slope;
         }

@@ -70,6 +70,7 @@ impl PackedSystem1 {
         let recurrent = linear(take([hidden, 3 * hidden]), take([1, 3 * hidden]), hidden);
         let field = (settings.solver != Solver::Gru).then(|| Field {
             arch,
+            decay: settings.decay as f32,
             slopes: slopes(settings.solver),
             inner: linear(take([hidden, 2 * hidden]), take([1, 2 * hidden]), hidden),
             outer: linear(take([2 * hidden, hidden]), take([1, hidden]), 2 * hidden),

@@ -37,6 +37,7 @@ impl Case {
             hidden: rng.random_range(4..=130),
             max_step: rng.random_range(0.3..1.5),
             max_substeps: rng.random_range(1..=5),
+            decay: rng.random_range(0.0..0.3),
             ..settings
         };
         let items = rng.random_range(1..=300);

@@ -166,8 +166,8 @@ impl Page for AttractorPage {
         let (upper, bar) = split_rows(rect, rect.height() - 17.0 * UNIT);
         let (middle, right) = split_right(upper, (upper.width() * 0.28).clamp(300.0, 380.0));
         card(ui, middle, "portrait", None, |ui| self.plot(ui, &opened));
-        let (user, rest) = split_rows(right, 41.0 * UNIT);
-        let (points, now) = split_rows(rest, (rest.height() * 0.44).min(74.0 * UNIT));
+        let (user, rest) = split_rows(right, 46.0 * UNIT);
+        let (points, now) = split_rows(rest, (rest.height() * 0.5).min(84.0 * UNIT));
         card(ui, user, "user", None, |ui| self.user_card(ui, &opened, session));
         card(ui, points, "fixed points", Some("Fixed points"), |ui| {
             side::fixed_points(ui, &opened.landscape, &mut self.side);

@@ -154,9 +154,11 @@ impl AttractorPage {
             ui.painter().text(text, Align2::LEFT_CENTER, name, font.clone(), canvas.palette.text);
         }
         let hint = "drag to move, Ctrl + wheel to zoom, double click for all";
-        let at = frame.right_bottom() - vec2(2.0 * UNIT, 2.0 * UNIT);
-        let quiet = canvas.palette.muted.gamma_multiply(0.8);
-        ui.painter().text(at, Align2::RIGHT_BOTTOM, hint, font, quiet);
+        let galley = ui.painter().layout_no_wrap(hint.to_owned(), font, canvas.palette.muted);
+        let at = frame.right_bottom() - vec2(2.0 * UNIT, 2.0 * UNIT) - galley.size();
+        let ground = egui::Rect::from_min_size(at, galley.size()).expand(3.0);
+        ui.painter().rect_filled(ground, 3.0, canvas.palette.card.gamma_multiply(0.8));
+        ui.painter().galley(at, galley, canvas.palette.muted);
     }
 
     fn point_at(&mut self, response: &Response, canvas: &Canvas<'_>, opened: &Opened) {
