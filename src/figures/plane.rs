@@ -175,7 +175,8 @@ pub fn viridis(share: f64) -> Color {
         Color(0xfd, 0xe7, 0x25),
     ];
     let last = STOPS.len() - 1;
-    let at = share.clamp(0.0, 1.0) * last as f64;
+    let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+    let at = share * last as f64;
     let below = (at as usize).min(last - 1);
     STOPS[below].toward(STOPS[below + 1], at - below as f64)
 }

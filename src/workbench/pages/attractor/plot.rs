@@ -50,15 +50,8 @@ fn time_color(share: f64) -> Color32 {
 
 /// Colours of basins; after the last the first comes again.
 fn basin_color(palette: &Palette, index: usize) -> Color32 {
-    let colors = [
-        palette.accent,
-        palette.warning,
-        palette.rk4,
-        palette.system2,
-        palette.error,
-        palette.good,
-        palette.gru,
-    ];
+    let colors =
+        [palette.accent, palette.good, palette.system2, palette.error, palette.gru, palette.rk4];
     colors[index % colors.len()]
 }
 
@@ -145,13 +138,20 @@ impl AttractorPage {
         if self.drawn.as_ref().is_some_and(|drawn| drawn.unedited.is_some()) {
             names.push((canvas.palette.muted, "what happened".to_owned()));
         }
+        if self.opened.as_ref().is_some_and(|opened| opened.landscape.truth.is_some()) {
+            names.push((canvas.palette.warning, "true attractors of the generator".to_owned()));
+        }
         let frame = *canvas.transform.frame();
         let font = FontId::proportional(theme::SMALL);
         for (row, (color, name)) in names.into_iter().enumerate() {
             let at = frame.left_top() + vec2(3.0 * UNIT, (3.0 + 4.5 * row as f32) * UNIT);
+            let galley = ui.painter().layout_no_wrap(name, font.clone(), canvas.palette.text);
+            let anchor = at + vec2(2.5 * UNIT, 0.0);
+            let rect = Align2::LEFT_CENTER.anchor_size(anchor, galley.size());
+            let ground = canvas.palette.card.gamma_multiply(0.8);
+            ui.painter().rect_filled(rect.expand2(vec2(4.0 * UNIT, 2.0)), 3.0, ground);
             ui.painter().circle_filled(at, UNIT, color);
-            let text = at + vec2(2.5 * UNIT, 0.0);
-            ui.painter().text(text, Align2::LEFT_CENTER, name, font.clone(), canvas.palette.text);
+            ui.painter().galley(rect.min, galley, canvas.palette.text);
         }
         let hint = "drag to move, Ctrl + wheel to zoom, double click for all";
         let galley = ui.painter().layout_no_wrap(hint.to_owned(), font, canvas.palette.muted);

@@ -54,9 +54,9 @@ pub fn fixed_points(ui: &mut Ui, landscape: &Landscape, side: &mut Side) {
         area.split_top_bottom_at_y((area.bottom() - foot).max(area.top() + 10.0 * UNIT));
     ui.scope_builder(eframe::egui::UiBuilder::new().max_rect(table).id_salt("table"), |ui| {
         let columns = [
-            Column::text("Point", 1.5),
-            Column::text("Type", 1.25),
-            Column::figure("Relaxes", 1.05),
+            Column::text("Point", 1.4),
+            Column::text("Type", 1.2),
+            Column::figure("Relaxes", 1.1),
             Column::figure("Basin", 0.9),
         ];
         let points = &landscape.fixed_points;
@@ -68,9 +68,9 @@ pub fn fixed_points(ui: &mut Ui, landscape: &Landscape, side: &mut Side) {
                     true => format!("{} {}", point.name, point.theme),
                     false => point.name.clone(),
                 };
-                let relaxes = point
-                    .relaxation_days
-                    .map_or_else(|| "–".to_owned(), |days| format::duration(days * 86_400.0));
+                let relaxes = point.relaxation_days;
+                let relaxes = relaxes
+                    .map_or_else(|| "–".to_owned(), |days| format!("{} d", format::number(days)));
                 let basin =
                     if stable { format::percent(point.basin_share) } else { "–".to_owned() };
                 vec![

@@ -41,6 +41,10 @@ impl LivePage {
                 });
                 return;
             }
+            if self.runs.run().is_none() {
+                empty_state(ui, "Looking for finished runs", "", |_| ());
+                return;
+            }
             // The settings belong to the invitation: both together stand in the middle.
             let whole = ui.available_rect_before_wrap();
             let top = whole.center().y - (INVITATION + SETTINGS) / 2.0;
