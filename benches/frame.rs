@@ -1,7 +1,7 @@
 //! One whole frame of the Train page's charts without a GPU: 20 curves of 10,000 points in each.
 //!
-//! The budget is 8 ms of CPU a frame at the 99th percentile, tessellation included. The mean of a benchmark says nothing of the one
-//! that stutters, so single frames are timed as well.
+//! The budget is 8 ms of CPU a frame at the 99th percentile, tessellation included. The mean of a
+//! benchmark says nothing of the one that stutters, so single frames are timed as well.
 
 use std::time::Instant;
 

@@ -13,6 +13,8 @@ mod portrait;
 mod states;
 mod subject;
 mod survey;
+#[cfg(test)]
+mod tests;
 mod truth;
 
 pub use error::AnalysisError;

@@ -69,11 +69,9 @@ fn place(subject: &Subject, truth: &DriftTruth, state: &[f64]) -> [f64; 2] {
 fn r2(pairs: &[([f64; 2], [f64; 2])]) -> f64 {
     let n = pairs.len().max(1) as f64;
     let mean = [0, 1].map(|axis| pairs.iter().map(|(_, place)| place[axis]).sum::<f64>() / n);
-    let off = |of: &dyn Fn(&([f64; 2], [f64; 2])) -> [f64; 2]| -> f64 {
-        pairs.iter().map(|pair| of(pair).iter().map(|d| d * d).sum::<f64>()).sum()
-    };
-    let missed = off(&|(read, place)| [read[0] - place[0], read[1] - place[1]]);
-    let whole = off(&|(_, place)| [place[0] - mean[0], place[1] - mean[1]]);
+    let square = |a: [f64; 2], b: [f64; 2]| (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2);
+    let missed: f64 = pairs.iter().map(|&(read, place)| square(read, place)).sum();
+    let whole: f64 = pairs.iter().map(|&(_, place)| square(mean, place)).sum();
     if whole > 0.0 { 1.0 - missed / whole } else { 0.0 }
 }
 

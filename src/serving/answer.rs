@@ -1,11 +1,13 @@
 //! From what System 1 saw and System 2 said to the recommendations.
 
+use std::time::Duration;
+
 use super::ServedModel;
 use super::compute::Perceived;
 use super::request::Asked;
 use super::telemetry::ReasonerUse;
 use super::wire::{ItemId, ReasonerMeta, ReasoningStep, Recommendation, Warning};
-use crate::reasoning::{ReasonError, ReasonRequest, Reasoned};
+use crate::reasoning::{Candidate, ReasonError, ReasonRequest, Reasoned, Reasoner, Seen};
 use crate::routing::{Decision, Path, Reason};
 
 /// An answer without what differs from request to request (id, latency, the request's warnings).
@@ -122,5 +124,53 @@ impl Composed {
         }
         self.reasoner = Some(meta);
         self
+    }
+}
+
+/// System 2's question: the history and System 1's candidates, with what is known of them.
+pub fn reason_request(model: &ServedModel, asked: &Asked, perceived: &Perceived) -> ReasonRequest {
+    let id = |item: u32| model.data.item_ids[item as usize].clone();
+    let title = |item: u32| model.title(item).map(str::to_owned);
+    let history = asked.items.iter().zip(&asked.times).map(|(&item, &time_ms)| Seen {
+        item,
+        id: id(item),
+        title: title(item),
+        genres: model.genres_of(item).to_vec(),
+        time_ms,
+    });
+    let candidates = perceived.best.iter().map(|&(item, probability)| Candidate {
+        item,
+        id: id(item),
+        title: title(item),
+        genres: model.genres_of(item).to_vec(),
+        probability,
+    });
+    ReasonRequest {
+        user_id: asked.user.clone(),
+        history: history.collect(),
+        candidates: candidates.collect(),
+        count: asked.count,
+    }
+}
+
+/// What a call of System 2 took, whether it worked or not.
+pub fn reasoner_use(
+    reasoner: &dyn Reasoner,
+    result: &Result<Reasoned, ReasonError>,
+    latency: Duration,
+) -> ReasonerUse {
+    let (usage, error) = match result {
+        Ok(reasoned) => (reasoned.usage.clone(), None),
+        Err(error) => (error.usage(), Some(error.code())),
+    };
+    ReasonerUse {
+        kind: reasoner.kind(),
+        latency,
+        prompt_tokens: usage.prompt_tokens,
+        completion_tokens: usage.completion_tokens,
+        cost: usage.cost,
+        invented_items: usage.invented_items,
+        attempts: usage.attempts,
+        error,
     }
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use uuid::Uuid;
 
-use super::answer::{Composed, compose};
+use super::answer::{Composed, compose, reason_request, reasoner_use};
 use super::cache::{Answers, Key};
-use super::compute::{Compute, Job, Perceived};
+use super::compute::{Compute, Job};
 use super::impressions::Impressions;
 use super::request::{Asked, check};
 use super::telemetry::{Gauges, Observation, ReasonerUse, Served, Telemetry};
@@ -19,10 +19,7 @@ use super::wire::{
     RecommendResponse, Warning,
 };
 use super::{RequestError, ServeError, ServedModel};
-use crate::reasoning::{
-    BreakerState, BreakerView, Candidate, ReasonError, ReasonRequest, Reasoned, Reasoner, Seen,
-    reasoner,
-};
+use crate::reasoning::{BreakerState, BreakerView, ReasonError, Reasoner, reasoner};
 use crate::routing::{Ask, Decision, Force, Levels, Path, Reason, Router};
 use crate::settings::{Config, ReasonerSettings, RouterSettings, ServerSettings};
 
@@ -397,48 +394,5 @@ fn respond(
     }
 }
 
-fn reason_request(model: &ServedModel, asked: &Asked, perceived: &Perceived) -> ReasonRequest {
-    let id = |item: u32| model.data.item_ids[item as usize].clone();
-    let title = |item: u32| model.title(item).map(str::to_owned);
-    let history = asked.items.iter().zip(&asked.times).map(|(&item, &time_ms)| Seen {
-        item,
-        id: id(item),
-        title: title(item),
-        genres: model.genres_of(item).to_vec(),
-        time_ms,
-    });
-    let candidates = perceived.best.iter().map(|&(item, probability)| Candidate {
-        item,
-        id: id(item),
-        title: title(item),
-        genres: model.genres_of(item).to_vec(),
-        probability,
-    });
-    ReasonRequest {
-        user_id: asked.user.clone(),
-        history: history.collect(),
-        candidates: candidates.collect(),
-        count: asked.count,
-    }
-}
-
-fn reasoner_use(
-    reasoner: &dyn Reasoner,
-    result: &Result<Reasoned, ReasonError>,
-    latency: Duration,
-) -> ReasonerUse {
-    let (usage, error) = match result {
-        Ok(reasoned) => (reasoned.usage.clone(), None),
-        Err(error) => (error.usage(), Some(error.code())),
-    };
-    ReasonerUse {
-        kind: reasoner.kind(),
-        latency,
-        prompt_tokens: usage.prompt_tokens,
-        completion_tokens: usage.completion_tokens,
-        cost: usage.cost,
-        invented_items: usage.invented_items,
-        attempts: usage.attempts,
-        error,
-    }
-}
+#[cfg(test)]
+mod tests;

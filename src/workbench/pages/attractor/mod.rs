@@ -14,7 +14,7 @@ use self::time::Clock;
 use self::user::Edits;
 use self::work::{Drawn, Opened};
 use super::Page;
-use crate::analysis::{Journey, View};
+use crate::analysis::{Journey, Landscape, Subject, View};
 use crate::dynamics::attractor::Slice;
 use crate::settings::Solver;
 use crate::workbench::background::{Background, Running};
@@ -71,6 +71,25 @@ pub struct AttractorPage {
 }
 
 impl AttractorPage {
+    /// The page of an analysed run with one of its users, everything worked out.
+    pub fn showing(subject: Subject, landscape: Landscape, user: usize) -> Self {
+        let journey = Journey::of(&subject, &landscape.pca, landscape.solver, user);
+        let opened = Opened::new(landscape.run.clone(), subject, landscape);
+        let mut page = Self { opened: Some(opened.clone()), user: Some(user), ..Self::default() };
+        page.drawn = journey.map(|journey| Drawn::alone(&opened.run, user, journey));
+        page.sliced =
+            page.view().map(|view| (view, view.slice(&opened.subject, &opened.landscape)));
+        page
+    }
+
+    /// Draw the portrait with the state at this share of the user's way, 0 to 1.
+    pub fn portrait(&mut self, ui: &mut Ui, share: f64) {
+        self.clock.days = share * self.drawn.as_ref().map_or(0.0, Drawn::span);
+        if let Some(opened) = self.opened.clone() {
+            self.plot(ui, &opened);
+        }
+    }
+
     /// What runs here, for the status bar.
     pub fn running(&self) -> Option<Running> {
         self.opening.running()

@@ -41,10 +41,10 @@ pub fn fixed_points(ui: &mut Ui, landscape: &Landscape, side: &mut Side) {
     }
     let control = match &landscape.control {
         Some(control) => format!(
-            "Median user span {}. Untrained field: {} attractors, {} other points.",
+            "Median user span {}. Untrained field: {}, {}.",
             format::duration(landscape.median_span_days * 86_400.0),
-            control.attractors,
-            control.others
+            counted(control.attractors, "attractor"),
+            counted(control.others, "other point")
         ),
         None => String::new(),
     };
@@ -84,6 +84,7 @@ pub fn fixed_points(ui: &mut Ui, landscape: &Landscape, side: &mut Side) {
             side.selected = (side.selected != Some(clicked)).then_some(clicked);
         }
     });
+    let below = below.with_min_y(below.top() + 1.5 * UNIT);
     ui.scope_builder(eframe::egui::UiBuilder::new().max_rect(below).id_salt("control"), |ui| {
         note(ui, &control);
     });
@@ -134,6 +135,11 @@ impl AttractorPage {
             .collect();
         items(ui, &rows);
     }
+}
+
+/// `1 attractor`, `2 attractors`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn heading(ui: &mut Ui, text: &str) {

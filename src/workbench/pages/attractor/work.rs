@@ -21,6 +21,30 @@ pub struct Opened {
     pub most_irregular: Option<usize>,
 }
 
+/// Events that a user must have to be called irregular.
+const ENOUGH_EVENTS: usize = 8;
+
+impl Opened {
+    pub fn new(run: String, subject: Subject, landscape: Landscape) -> Self {
+        let model = &subject.model;
+        let mut users: Vec<usize> = model.split.test.iter().map(|query| query.user).collect();
+        users.dedup();
+        let irregularity = |&user: &usize| Journey::irregularity(model.data.history(user).time);
+        let most_irregular = users
+            .iter()
+            .copied()
+            .filter(|&user| model.data.history(user).len() >= ENOUGH_EVENTS)
+            .max_by(|a, b| irregularity(a).total_cmp(&irregularity(b)));
+        Self {
+            run,
+            subject: Arc::new(subject),
+            landscape: Arc::new(landscape),
+            users: Arc::new(users),
+            most_irregular,
+        }
+    }
+}
+
 /// Ways that are drawn, and what they were traced from.
 pub struct Drawn {
     pub key: Key,
@@ -41,14 +65,23 @@ pub struct Key {
 }
 
 impl Drawn {
+    /// One way by the run's own solver, as it happened.
+    pub fn alone(run: &str, user: usize, journey: Journey) -> Self {
+        let key = Key {
+            run: run.to_owned(),
+            user,
+            solvers: vec![journey.solver],
+            items: journey.items.clone(),
+            times: journey.times.clone(),
+        };
+        Self { key, journeys: vec![journey], unedited: None }
+    }
+
     /// Days from the first event to the last.
     pub fn span(&self) -> f64 {
         self.journeys.first().map_or(0.0, Journey::span)
     }
 }
-
-/// Events that a user must have to be called irregular.
-const ENOUGH_EVENTS: usize = 8;
 
 impl AttractorPage {
     pub(super) fn open(&mut self, entry: RunEntry, session: &mut Session) {
@@ -66,24 +99,7 @@ impl AttractorPage {
                     landscape
                 }
             };
-            let mut users: Vec<usize> =
-                subject.model.split.test.iter().map(|query| query.user).collect();
-            users.dedup();
-            let irregularity =
-                |&user: &usize| Journey::irregularity(subject.model.data.history(user).time);
-            let long = |&user: &usize| subject.model.data.history(user).len() >= ENOUGH_EVENTS;
-            let most_irregular = users
-                .iter()
-                .copied()
-                .filter(long)
-                .max_by(|a, b| irregularity(a).total_cmp(&irregularity(b)));
-            Ok(Opened {
-                run: entry.id,
-                subject: Arc::new(subject),
-                landscape: Arc::new(landscape),
-                users: Arc::new(users),
-                most_irregular,
-            })
+            Ok(Opened::new(entry.id, subject, landscape))
         };
         if let Err(message) = self.opening.start(&session.ctx, name, work) {
             session.toasts.error(message);

@@ -10,10 +10,11 @@ use crate::workbench::session::Session;
 use crate::workbench::theme::{UNIT, palette};
 use crate::workbench::widgets::{combo, list_row, page_scroll, pill, section, setting_row};
 
-const MODEL: [&str; 8] = [
+const MODEL: [&str; 9] = [
     "model.hidden",
     "model.max_step",
     "model.max_substeps",
+    "model.decay",
     "model.dropout",
     "model.targets",
     "model.warp",

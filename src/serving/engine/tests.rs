@@ -1,0 +1,197 @@
+//! An untrained model on a small built-in set answers as well as any.
+
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+use crate::data::drift::{DriftOptions, drift};
+use crate::dynamics::parameters;
+use crate::jobs::{self, Context, Control};
+use crate::routing::Limit;
+use crate::serving::wire::ItemId;
+use crate::settings::{LimitMode, ReasonerKind, Solver};
+use crate::training::Prepared;
+
+fn config() -> Config {
+    let mut config = Config::load("drift").unwrap();
+    config.model.hidden = 8;
+    config.model.solver = Solver::Rk4;
+    config.reasoner.mock_latency = false;
+    config
+}
+
+fn model(seed: u64) -> Arc<ServedModel> {
+    let config = config();
+    let context: Context<()> = jobs::detached(Control::default(), |_, _| ());
+    let data = drift(DriftOptions { users: 80, items: 60, ..Default::default() }, || Ok(()));
+    let prepared = Prepared::from_dataset(&data.unwrap(), &config, &context).unwrap();
+    let weights = parameters::initial(&config.model, prepared.data.items(), seed);
+    let name = format!("seed {seed}");
+    Arc::new(ServedModel::new(&name, &config, weights, prepared, &context).unwrap())
+}
+
+fn engine(config: Config, model: Arc<ServedModel>) -> Arc<Engine> {
+    Engine::start(EngineOptions { model, config, impressions: None, threads: 2 }).unwrap()
+}
+
+/// The first `events` events of a history that depends on the user.
+fn asks(user: usize, events: usize) -> RecommendRequest {
+    let items = (0..events).map(|event| ItemId::Number((1 + (7 * user + 3 * event) % 60) as i64));
+    let times = (0..events).map(|event| 0.05 * (event * (1 + user % 5)) as f64);
+    RecommendRequest {
+        user_id: format!("user {user}"),
+        recent_items: items.collect(),
+        recent_times: Some(times.collect()),
+        ..Default::default()
+    }
+}
+
+fn items(response: &RecommendResponse) -> Vec<String> {
+    response.data.recommendations.iter().map(|one| one.item.to_string()).collect()
+}
+
+fn scores(response: &RecommendResponse) -> Vec<f64> {
+    response.data.recommendations.iter().map(|one| one.score).collect()
+}
+
+#[tokio::test]
+async fn a_history_that_grew_is_answered_as_if_it_were_new() {
+    let model = model(1);
+    let (resumed, cold) = (engine(config(), model.clone()), engine(config(), model));
+    for user in 0..5 {
+        for events in [3, 4, 9] {
+            let request = asks(user, events);
+            let ours = resumed.recommend(request.clone(), Force::Fast).await.unwrap();
+            // Another name, so that nothing is known of the user.
+            let stranger = RecommendRequest { user_id: format!("{user}/{events}"), ..request };
+            let fresh = cold.recommend(stranger, Force::Fast).await.unwrap();
+            assert_eq!(items(&ours), items(&fresh), "user {user}, {events} events");
+            for (ours, fresh) in scores(&ours).iter().zip(scores(&fresh)) {
+                assert!((ours - fresh).abs() < 1e-6, "{ours} {fresh}");
+            }
+            assert_eq!(ours.data.meta.entropy, fresh.data.meta.entropy);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_cache_knows_user_history_path_and_settings() {
+    let engine = engine(config(), model(1));
+    let cached = async |request: RecommendRequest, force| {
+        engine.recommend(request, force).await.unwrap().data.meta.cached
+    };
+    assert!(!cached(asks(1, 4), Force::Fast).await);
+    assert!(cached(asks(1, 4), Force::Fast).await);
+    assert!(!cached(asks(1, 5), Force::Fast).await, "another history");
+    assert!(!cached(asks(1, 4), Force::Slow).await, "another path");
+    let other = RecommendRequest { user_id: "other".to_owned(), ..asks(1, 4) };
+    assert!(!cached(other, Force::Fast).await, "another user");
+    let later = RecommendRequest { query_time: Some(9.0), ..asks(1, 4) };
+    assert!(!cached(later, Force::Fast).await, "another moment");
+    engine.route_by(RouterSettings { entropy: 0.2, ..Default::default() });
+    assert!(!cached(asks(1, 4), Force::Fast).await, "other settings");
+    let none =
+        Config { server: ServerSettings { cache_size: 0, ..Default::default() }, ..config() };
+    engine.replace(engine.model(), &none).unwrap();
+    for _ in 0..2 {
+        assert!(!cached(asks(1, 4), Force::Fast).await, "the cache is off");
+    }
+}
+
+#[test]
+fn models_are_swapped_under_load_without_losing_a_request() {
+    let models = [model(1), model(2)];
+    let engine = engine(config(), models[0].clone());
+    let done = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut clients = Vec::new();
+        for client in 0..8usize {
+            let (engine, done) = (engine.clone(), done.clone());
+            clients.push(tokio::spawn(async move {
+                let mut by = [0usize; 2];
+                let mut asked = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let request = asks(client + 8 * (asked % 20), 3 + asked % 7);
+                    let answer = engine.recommend(request, Force::No).await.unwrap();
+                    assert_eq!(answer.data.recommendations.len(), 10);
+                    by[usize::from(answer.data.meta.model == "seed 2")] += 1;
+                    asked += 1;
+                }
+                by
+            }));
+        }
+        for swap in 1..=40 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            engine.replace(models[swap % 2].clone(), &config()).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+        let mut by = [0, 0];
+        for client in clients {
+            let counts = client.await.unwrap();
+            by = [by[0] + counts[0], by[1] + counts[1]];
+        }
+        assert!(by[0] > 0 && by[1] > 0, "both models answered: {by:?}");
+    });
+    // What was cached under one model is not served under another.
+    engine.replace(models[1].clone(), &config()).unwrap();
+    let answer = runtime.block_on(engine.recommend(asks(3, 5), Force::Fast)).unwrap();
+    assert_eq!((answer.data.meta.model.as_str(), answer.data.meta.cached), ("seed 2", false));
+}
+
+#[tokio::test]
+async fn a_budget_spent_degrades_to_system_1_and_says_so() {
+    let mut config = config();
+    config.router = RouterSettings {
+        entropy: 0.0,
+        rate: 0.001,
+        capacity: 2.0,
+        share: 1.0,
+        share_limit: LimitMode::Observed,
+        cost_limit: LimitMode::Observed,
+        ..Default::default()
+    };
+    let engine = engine(config, model(1));
+    let mut reasons = Vec::new();
+    for user in 0..4 {
+        let answer = engine.recommend(asks(user, 4), Force::No).await.unwrap();
+        assert_eq!(answer.data.recommendations.len(), 10);
+        reasons.push((answer.data.meta.reason, answer.data.meta.denied_by));
+    }
+    let denied = (Reason::BudgetExhausted, Some(Limit::Rate));
+    assert_eq!(&reasons[..2], &[(Reason::Uncertain, None); 2]);
+    assert_eq!(&reasons[2..], &[denied; 2]);
+    let totals = engine.telemetry().totals();
+    assert_eq!(
+        (totals.served[Served::Fast as usize], totals.served[Served::Slow as usize]),
+        (2, 2)
+    );
+    assert!(engine.levels().hour_cost > 0.0, "the mock's simulated cost counts");
+}
+
+#[tokio::test]
+async fn a_dead_llm_degrades_to_system_1_and_opens_its_breaker() {
+    // A port that nothing listens on.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut config = config();
+    config.reasoner.kind = ReasonerKind::Llm;
+    config.reasoner.base_url = format!("http://{closed}/v1");
+    config.reasoner.retries = 0;
+    config.reasoner.breaker_failures = 2;
+    let engine = engine(config, model(1));
+    let mut seen = Vec::new();
+    for user in 0..3 {
+        let answer = engine.recommend(asks(user, 4), Force::Slow).await.unwrap();
+        assert_eq!(answer.data.reasoning_source, Path::FastPath);
+        assert_eq!(answer.data.recommendations.len(), 10, "never an empty list");
+        let warned = answer.data.meta.warnings.iter().any(|one| one.code == "reasoner_failed");
+        seen.push((answer.data.meta.reason, warned));
+    }
+    assert_eq!(seen[..2], [(Reason::Forced, true); 2]);
+    assert_eq!(seen[2], (Reason::BreakerOpen, false));
+    assert_eq!(engine.breaker().state, BreakerState::Open);
+    assert!(engine.breaker().retry_in.is_some(), "the countdown");
+    // Failures are not kept: the endpoint may be back.
+    let again = engine.recommend(asks(0, 4), Force::Slow).await.unwrap();
+    assert!(!again.data.meta.cached);
+    assert_eq!(engine.levels().hour_cost, 0.0, "nothing was spent");
+}
