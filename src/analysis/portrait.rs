@@ -18,16 +18,16 @@ pub struct View {
 }
 
 impl View {
-    /// Everything that was visited, with a margin.
+    /// All but the outermost hundredth of what was visited, and every fixed point, with a margin.
     pub fn whole(landscape: &Landscape, axes: [usize; 2]) -> Self {
         let extent = axes.map(|axis| {
-            let visited = landscape
-                .visited
-                .iter()
-                .filter_map(|start| start.position.get(axis))
-                .map(|&value| f64::from(value));
-            let known = landscape.fixed_points.iter().filter_map(|p| p.position.get(axis).copied());
-            let all = || visited.clone().chain(known.clone());
+            let visited = landscape.visited.iter().filter_map(|start| start.position.get(axis));
+            let mut values: Vec<f64> = visited.map(|&value| f64::from(value)).collect();
+            values.sort_unstable_by(f64::total_cmp);
+            let cut = values.len() / 200;
+            let inner = values.get(cut..values.len() - cut).unwrap_or_default();
+            let points = landscape.fixed_points.iter().filter_map(|p| p.position.get(axis));
+            let all = || inner.iter().chain(points.clone()).copied();
             let low = all().fold(f64::INFINITY, f64::min);
             let high = all().fold(f64::NEG_INFINITY, f64::max);
             if low < high {
@@ -38,6 +38,20 @@ impl View {
             }
         });
         Self { axes, extent, density: 26, theme: Theme::Dark }
+    }
+
+    /// Wide enough for these ways too.
+    pub fn with_ways(mut self, journeys: &[Journey]) -> Self {
+        for (extent, axis) in self.extent.iter_mut().zip(self.axes) {
+            let room = 0.03 * (extent[1] - extent[0]);
+            let spots = journeys.iter().flat_map(|journey| &journey.spots);
+            for &value in spots.filter_map(|spot| spot.position.get(axis)) {
+                if value.is_finite() {
+                    *extent = [extent[0].min(value - room), extent[1].max(value + room)];
+                }
+            }
+        }
+        self
     }
 
     /// The field in this view; `None` for the GRU, which has none.

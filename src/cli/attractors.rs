@@ -53,8 +53,9 @@ fn write_files(
     journey: Option<&Journey>,
 ) -> Result<()> {
     let axes = plane(&options.plane, landscape.explained_variance.len())?;
-    let view = View { theme: Theme::Dark, ..View::whole(landscape, axes) };
     let journeys: Vec<Journey> = journey.into_iter().cloned().collect();
+    let view = View::whole(landscape, axes).with_ways(&journeys);
+    let view = View { theme: Theme::Dark, ..view };
     let svg = || portrait(subject, landscape, &journeys, view).to_svg();
     let write = |path: &Path, bytes: &[u8]| {
         write_atomic(path, bytes).with_context(|| format!("{} cannot be written", path.display()))

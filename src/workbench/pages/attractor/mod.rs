@@ -107,7 +107,7 @@ impl AttractorPage {
     /// The view that is wanted now.
     fn view(&self) -> Option<View> {
         let opened = self.opened.as_ref()?;
-        let whole = View::whole(&opened.landscape, self.axes());
+        let whole = View::whole(&opened.landscape, self.axes()).with_ways(self.journeys());
         Some(View {
             extent: self.zoom.unwrap_or(whole.extent),
             density: self.overlays.density,

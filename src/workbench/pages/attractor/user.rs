@@ -69,7 +69,7 @@ impl AttractorPage {
             ui.label(title.color(palette(ui).strong));
             ui.with_layout(Layout::right_to_left(egui::Align::Center), |ui| {
                 ui.spacing_mut().item_spacing.x = UNIT;
-                let help = "The held-out user whose gaps vary most";
+                let help = "Of the held-out users who stay for long, the one whose gaps vary most";
                 if button(ui, "Most irregular", Tone::Plain, true, help).clicked()
                     && let Some(user) = opened.most_irregular
                 {

@@ -17,7 +17,7 @@ pub struct Opened {
     pub landscape: Arc<Landscape>,
     /// Held-out users.
     pub users: Arc<Vec<usize>>,
-    /// The one of them with the most irregular gaps.
+    /// Of those who stay for long, the one with the most irregular gaps.
     pub most_irregular: Option<usize>,
 }
 
@@ -29,11 +29,14 @@ impl Opened {
         let model = &subject.model;
         let mut users: Vec<usize> = model.split.test.iter().map(|query| query.user).collect();
         users.dedup();
+        // A burst within an hour is irregular too, and shows nothing of the flow.
+        let lasting = |&user: &usize| subject.span_days(user) >= landscape.median_span_days;
         let irregularity = |&user: &usize| Journey::irregularity(model.data.history(user).time);
         let most_irregular = users
             .iter()
             .copied()
             .filter(|&user| model.data.history(user).len() >= ENOUGH_EVENTS)
+            .filter(lasting)
             .max_by(|a, b| irregularity(a).total_cmp(&irregularity(b)));
         Self {
             run,

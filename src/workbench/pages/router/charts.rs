@@ -255,7 +255,13 @@ pub fn quality(
         let ring = place(100.0 * at.uncertain, wanted);
         ui.painter().circle_stroke(ring, 5.5, Stroke::new(1.5, palette.system2));
         let text = format!("{wanted:.4} without the budget");
-        label(ui, ring + vec2(0.0, 2.0 * UNIT), Align2::CENTER_TOP, &text);
+        // Beside the edge there is room at one side only.
+        let (align, shift) = match ring.x {
+            x if x > frame.right() - 20.0 * UNIT => (Align2::RIGHT_TOP, 2.0 * UNIT),
+            x if x < frame.left() + 20.0 * UNIT => (Align2::LEFT_TOP, -2.0 * UNIT),
+            _ => (Align2::CENTER_TOP, 0.0),
+        };
+        label(ui, ring + vec2(shift, 2.0 * UNIT), align, &text);
     }
     let point = place(100.0 * at.escalated, at.quality.ndcg10.mean);
     ui.painter().circle(point, 6.5, palette.strong, Stroke::new(1.5, palette.card));
