@@ -116,6 +116,7 @@ impl Composed {
             }
             Err(error) => {
                 self.keep = false;
+                self.explanation.push_str(" It gave no answer, so this is System 1's.");
                 self.warnings.push(Warning {
                     code: "reasoner_failed".to_owned(),
                     message: format!("System 2 gave no answer, so this is System 1's: {error}"),

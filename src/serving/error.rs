@@ -42,8 +42,15 @@ pub enum ServeError {
     Train(#[from] TrainError),
     #[error(transparent)]
     Parameters(#[from] ParameterError),
+    /// Not a source: its sentence is told here.
     #[error("System 2 cannot start: {0}")]
-    Reasoner(#[from] ReasonError),
+    Reasoner(ReasonError),
     #[error("a thread for the engine could not be started: {0}")]
     Thread(std::io::Error),
+}
+
+impl From<ReasonError> for ServeError {
+    fn from(error: ReasonError) -> Self {
+        Self::Reasoner(error)
+    }
 }

@@ -6,7 +6,7 @@ use eframe::egui::{self, Key, Modifiers, Role};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 
-use super::commands::{Command, PageId};
+use super::commands::{Command, ExportFormat, PageId};
 use super::{App, Options};
 use crate::runs::RunState;
 use crate::training::trainer::lost::lose_device;
@@ -287,4 +287,15 @@ fn the_attractor_page_analyses_plays_and_asks_what_if() {
     window.until_shown("Pause");
     window.click(Role::Button, "Pause");
     window.until_shown("Play ▶");
+    for (format, begins) in [
+        (ExportFormat::Png, &b"\x89PNG"[..]),
+        (ExportFormat::Svg, b"<svg"),
+        (ExportFormat::Csv, b"days,event,item,pc1"),
+        (ExportFormat::Json, b"{"),
+    ] {
+        let path = window.folder.path().join(format!("exported.{}", format.extension()));
+        window.ask(Command::WriteExport(format, path.clone()));
+        window.until_shown(&format!("exported.{}", format.extension()));
+        assert!(std::fs::read(&path).unwrap().starts_with(begins), "{format:?}");
+    }
 }

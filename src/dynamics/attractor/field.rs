@@ -4,7 +4,7 @@ use nalgebra::{DMatrix, DMatrixView, DMatrixViewMut};
 use pulp::{Arch, NullaryFnOnce};
 
 use super::affine::Affine;
-use crate::dynamics::packed::activation::tanh;
+use crate::dynamics::packed::activation::Tanh;
 use crate::dynamics::packed::linear::Linear;
 
 /// A field dz/dt = f(z), z in R^H.
@@ -256,22 +256,6 @@ impl VectorField for TanhField {
             arch.dispatch(Back { tanh: a, values: back });
             inner_back.apply(back, gradient);
             arch.dispatch(Subtract { values: gradient, decay, of: velocity });
-        }
-    }
-}
-
-/// x ← tanh x.
-struct Tanh<'a> {
-    values: &'a mut [f32],
-}
-
-impl NullaryFnOnce for Tanh<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        for value in self.values {
-            *value = tanh(*value);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! tanh and the logistic function without a branch, a table or a call, so that loops over them
 //! vectorise. Only for code that [`pulp`] dispatches: they are always inlined.
 
+use pulp::NullaryFnOnce;
+
 use crate::exponential::split_exp;
 
 /// Beyond ±this, f32 has no number between tanh and ±1.
@@ -29,6 +31,22 @@ pub fn sigmoid(x: f32) -> f32 {
 fn exp_m1(x: f32) -> f32 {
     let (q, power) = split_exp(x);
     power * q + (power - 1.0)
+}
+
+/// x ← tanh x.
+pub struct Tanh<'a> {
+    pub values: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Tanh<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for value in self.values {
+            *value = tanh(*value);
+        }
+    }
 }
 
 #[cfg(test)]

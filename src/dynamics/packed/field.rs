@@ -2,7 +2,7 @@
 
 use pulp::{Arch, NullaryFnOnce};
 
-use super::activation::tanh;
+use super::activation::{Tanh, tanh};
 use super::linear::Linear;
 use super::workspace::{Workspace, gather, room, scatter};
 use crate::settings::Solver;
@@ -89,22 +89,6 @@ impl Field {
             }
         }
         scatter(ends, states, hidden, rows);
-    }
-}
-
-/// x ← tanh x.
-struct Tanh<'a> {
-    values: &'a mut [f32],
-}
-
-impl NullaryFnOnce for Tanh<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        for value in self.values {
-            *value = tanh(*value);
-        }
     }
 }
 

@@ -184,6 +184,8 @@ async fn a_dead_llm_degrades_to_system_1_and_opens_its_breaker() {
         assert_eq!(answer.data.reasoning_source, Path::FastPath);
         assert_eq!(answer.data.recommendations.len(), 10, "never an empty list");
         let warned = answer.data.meta.warnings.iter().any(|one| one.code == "reasoner_failed");
+        let said = answer.data.meta.explanation.contains("this is System 1's");
+        assert_eq!(said, warned, "{}", answer.data.meta.explanation);
         seen.push((answer.data.meta.reason, warned));
     }
     assert_eq!(seen[..2], [(Reason::Forced, true); 2]);
