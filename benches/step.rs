@@ -1,9 +1,11 @@
 //! One training step and the forward pass at DeepM3's size: B 64, L 19, H 128, N 3,707, loss on the
-//! last target, Adam, clipping. `cargo bench --bench step`
+//! last target, Adam, clipping; in the CPU's own kernels (`fused`) and in plain tensors (`train`).
+//! `cargo bench --bench step`
 
 use burn::tensor::{Device, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
 use deepm3::dynamics::batch::Batch;
+use deepm3::dynamics::fused::{Fused, FusedAdam};
 use deepm3::dynamics::model::System1;
 use deepm3::dynamics::parameters;
 use deepm3::settings::{ModelSettings, Solver, Targets, Warp};
@@ -51,6 +53,16 @@ fn steps(criterion: &mut Criterion) {
                     .map(|(t, like)| t.grad_remove(&mut gradients).unwrap_or(like.zeros_like()))
                     .collect();
                 adam.update(&mut tensors, gradients, how)
+            });
+        });
+        let mut values: Vec<Vec<f32>> = weights.iter().map(|one| one.values.clone()).collect();
+        let mut gradients: Vec<Vec<f32>> = values.iter().map(|one| vec![0.0; one.len()]).collect();
+        let sizes: Vec<usize> = values.iter().map(Vec::len).collect();
+        let (mut fused, mut adam) = (Fused::new(&model, ITEMS, 0), FusedAdam::new(&sizes));
+        group.bench_function(format!("fused/{}", solver.word()), |bencher| {
+            bencher.iter(|| {
+                fused.loss_and_gradients(&values, &full, None, &mut gradients);
+                adam.step(&mut values, &gradients, how, 0)
             });
         });
         let plain = System1::new(&model, &parameters::upload(&weights, &device));

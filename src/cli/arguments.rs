@@ -68,6 +68,8 @@ pub enum Command {
     Attractors(AttractorOptions),
     /// Send generated requests to a running server
     Traffic(TrafficOptions),
+    /// Time a training step, or the forward pass, at DeepM3's size
+    Bench(BenchOptions),
     /// List every setting with its range, default and meaning
     Settings,
 }
@@ -241,6 +243,24 @@ pub struct RouteOptions {
     /// Requests a second that are assumed [default: traffic.rate, 20]
     #[arg(long, value_name = "RATE")]
     pub traffic: Option<f64>,
+}
+
+/// What is timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum BenchWhat {
+    /// A training step, and the forward pass
+    Step,
+    /// The forward pass alone, as requests are answered
+    Request,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchOptions {
+    #[arg(value_enum)]
+    pub what: BenchWhat,
+    /// Repeats of each, of which the median is printed
+    #[arg(long, default_value_t = 30, value_name = "N")]
+    pub repeats: usize,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod attractors;
+mod bench;
 mod data;
 mod devices;
 mod live;
@@ -70,6 +71,7 @@ fn run(arguments: &Arguments, started: std::time::Instant) -> Result<()> {
         Some(Command::Route(options)) => live::route(options, common),
         Some(Command::Attractors(options)) => attractors::attractors(options, common),
         Some(Command::Traffic(options)) => live::traffic(options, common),
+        Some(Command::Bench(options)) => bench::bench(options, common),
         Some(Command::Settings) => output::settings(common),
     }
 }

@@ -6,14 +6,15 @@
 //!
 //! [`cell`] is the GRU, [`field`] the vector field, [`solver`] the integration over a gap,
 //! [`model`] puts them together over a [`batch`], [`parameters`] owns the weights, [`device`]
-//! says where all of it runs. [`packed`] is the same without a tensor framework, for answering
-//! requests; [`attractor`] is the analysis of what was learned.
+//! says where all of it runs. [`fused`] is the same on the CPU with gradients by hand, for training,
+//! and [`packed`] without them, for answering requests; [`attractor`] is the analysis of what was learned.
 
 pub mod attractor;
 pub mod batch;
 pub mod cell;
 pub mod device;
 pub mod field;
+pub mod fused;
 pub mod model;
 pub mod packed;
 pub mod parameters;

@@ -60,12 +60,14 @@ pub fn run(
         steps_per_epoch: trainer::steps_per_epoch(prepared, &plan.config),
     });
     let label = info.label();
+    let at_once = parallel(plan, &info);
     let task = |key: &RunKey| Task {
         index: key.index,
         config: &configs[key.index],
         prepared,
         device: &device,
         device_label: &label,
+        threads: info.is_cpu().then(|| threads_each(at_once.min(keys.len()))),
     };
     let lost = AtomicBool::new(false);
     let attempt = |key: &RunKey| -> Result<(Trained, RunDir), TrainError> {
@@ -96,7 +98,7 @@ pub fn run(
         }
         result
     };
-    let results = side_by_side(&keys, parallel(plan, &info), &work);
+    let results = side_by_side(&keys, at_once, &work);
     context.checkpoint()?;
 
     let mut first_failure = None;
@@ -160,7 +162,8 @@ pub fn resume(
         steps_per_epoch: trainer::steps_per_epoch(prepared, config),
     });
     let label = info.label();
-    let task = Task { index: 0, config, prepared, device: &device, device_label: &label };
+    let threads = info.is_cpu().then(|| threads_each(1));
+    let task = Task { index: 0, config, prepared, device: &device, device_label: &label, threads };
     let mut trained = one(&task, &mut dir, &info, context)?;
     trained.summary.latency = measure(&trained, &task, context);
     dir.write_summary(&trained.summary)?;
@@ -209,6 +212,12 @@ fn parallel(plan: &Plan, info: &DeviceInfo) -> usize {
         0 => 1,
         wanted => wanted,
     }
+}
+
+/// Threads for each of so many trainings at once on the CPU.
+fn threads_each(trainings: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / trainings.max(1)).max(1)
 }
 
 /// Run `work` for every key on `threads` threads; results in the order of the keys.

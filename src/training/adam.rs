@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
+pub use crate::dynamics::fused::Update;
 use crate::dynamics::parameters::{Matrix, upload};
 
 const BETA1: f64 = 0.9;
@@ -14,15 +15,6 @@ pub struct Adam {
     second: Vec<Tensor<2>>,
     /// Updates made so far.
     pub updates: u64,
-}
-
-/// What one update needs besides gradients.
-#[derive(Debug, Clone, Copy)]
-pub struct Update {
-    pub learning_rate: f64,
-    pub weight_decay: f64,
-    /// Longest global gradient norm; 0 switches clipping off.
-    pub clip_norm: f64,
 }
 
 impl Adam {

@@ -1,6 +1,7 @@
 //! One training: from a config and prepared data to a finished run folder.
 
 mod finish;
+mod learner;
 #[cfg(test)]
 pub(crate) mod lost;
 mod random;
@@ -10,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
 
-use super::adam::Adam;
 use super::checkpoint::{Best, Checkpoint, Position};
 use super::evaluate::{self, per_query};
 use super::{Prepared, TrainError, TrainEvent};
@@ -21,6 +21,7 @@ use crate::runs::{MetricRecord, RunDir};
 use crate::settings::Config;
 
 pub use finish::Trained;
+use learner::{Learner, Measured, Moments};
 use random::epoch_order;
 
 /// How often losses are read from the device and shown.
@@ -33,6 +34,8 @@ pub struct Task<'a> {
     pub config: &'a Config,
     pub prepared: &'a Prepared,
     pub device: &'a Device,
+    /// On the CPU, threads for its own kernels; `None` trains in tensors on `device`.
+    pub threads: Option<usize>,
     /// As shown beside its numbers.
     pub device_label: &'a str,
 }
@@ -63,15 +66,13 @@ pub fn train(
 /// A training under way.
 struct Training<'a> {
     task: &'a Task<'a>,
-    /// Weights without a gradient; a tracked copy is made for each step.
-    parameters: Vec<Tensor<2>>,
-    adam: Adam,
+    learner: Learner,
     position: Position,
     best: Vec<Matrix>,
     loss_sum: f64,
     last_loss: f64,
-    /// Losses and gradient norms still on the device, with the learning rate of each step.
-    pending: Vec<(Tensor<1>, Tensor<1>, f64)>,
+    /// Losses and gradient norms not told yet, with the learning rate of each step.
+    pending: Vec<(Measured, f64)>,
     /// Sequences in the pending steps, and the time those took.
     pending_sequences: usize,
     pending_seconds: f64,
@@ -83,11 +84,10 @@ impl<'a> Training<'a> {
     fn begin(task: &'a Task<'a>, dir: &mut RunDir) -> Result<Self, TrainError> {
         let (model, items) = (&task.config.model, task.prepared.data.items());
         let fingerprint = &task.prepared.record.fingerprint;
-        let names = parameters::initial(model, items, task.config.training.seed as u64);
+        let initial = parameters::initial(model, items, task.config.training.seed as u64);
         let mut training = Self {
             task,
-            parameters: parameters::upload(&names, task.device),
-            adam: Adam::new(&[]),
+            learner: task.learner(initial, None),
             position: Position { fingerprint: fingerprint.clone(), ..Position::default() },
             best: Vec::new(),
             loss_sum: 0.0,
@@ -99,10 +99,7 @@ impl<'a> Training<'a> {
             saved: Instant::now(),
         };
         match dir.read_checkpoint()? {
-            None => {
-                training.adam = Adam::new(&training.parameters);
-                dir.truncate_metrics(0)?;
-            }
+            None => dir.truncate_metrics(0)?,
             Some(bytes) => {
                 let saved = Checkpoint::decode(&bytes)?;
                 if saved.position.fingerprint != *fingerprint {
@@ -113,9 +110,9 @@ impl<'a> Training<'a> {
                     });
                 }
                 let fit = |matrices| parameters::fit(model, items, matrices);
-                training.parameters = parameters::upload(&fit(saved.parameters)?, task.device);
                 let (first, second) = (fit(saved.first_moment)?, fit(saved.second_moment)?);
-                training.adam = Adam::restore(&first, &second, saved.position.step, task.device);
+                let moments = Moments { first, second, updates: saved.position.step };
+                training.learner = task.learner(fit(saved.parameters)?, Some(moments));
                 training.best = if saved.best.is_empty() { Vec::new() } else { fit(saved.best)? };
                 training.loss_sum = f64::from_bits(saved.position.loss_sum_bits);
                 training.last_loss = f64::from_bits(saved.position.last_loss_bits);
@@ -192,10 +189,8 @@ impl<'a> Training<'a> {
         let begun = Instant::now();
         let count = self.pending.len() as u64;
         let pending = std::mem::take(&mut self.pending);
-        let rates: Vec<f64> = pending.iter().map(|(_, _, rate)| *rate).collect();
-        let (losses, norms) = pending.into_iter().map(|(loss, norm, _)| (loss, norm)).unzip();
-        let losses = self.read(Tensor::cat(losses, 0))?;
-        let norms = self.read(Tensor::cat(norms, 0))?;
+        let (measured, rates): (Vec<Measured>, Vec<f64>) = pending.into_iter().unzip();
+        let measured = self.measured(measured)?;
         let seconds = begun.elapsed().as_secs_f64();
         self.position.seconds += seconds;
         let sequences = std::mem::take(&mut self.pending_sequences) as f64;
@@ -204,9 +199,9 @@ impl<'a> Training<'a> {
         self.reported = Instant::now();
         let per_epoch = self.batches_per_epoch() as f64;
         let first = self.position.step - count;
-        for (place, ((loss, norm), rate)) in losses.iter().zip(&norms).zip(rates).enumerate() {
+        for (place, ([loss, norm], rate)) in measured.into_iter().zip(rates).enumerate() {
             let step = first + place as u64 + 1;
-            let loss = f64::from(*loss);
+            let (loss, norm) = (f64::from(loss), f64::from(norm));
             if !loss.is_finite() {
                 return Err(TrainError::Diverged { loss, step });
             }
@@ -216,7 +211,7 @@ impl<'a> Training<'a> {
                 epoch: step as f64 / per_epoch,
                 loss,
                 learning_rate: rate,
-                grad_norm: f64::from(*norm),
+                grad_norm: norm,
                 sequences_per_second,
                 seconds: self.position.seconds,
             };
@@ -227,7 +222,7 @@ impl<'a> Training<'a> {
                 epoch: step as f64 / per_epoch,
                 loss,
                 learning_rate: rate,
-                grad_norm: f64::from(*norm),
+                grad_norm: norm,
                 seconds: self.position.seconds,
                 sequences_per_second,
             });
@@ -243,7 +238,7 @@ impl<'a> Training<'a> {
         context: &Context<TrainEvent>,
     ) -> Result<(), TrainError> {
         let task = self.task;
-        let model = System1::new(&task.config.model, &self.parameters);
+        let model = System1::new(&task.config.model, &self.learner.tensors(task.device));
         let ranks = evaluate::ranks(
             &model,
             &task.prepared.data,
@@ -272,7 +267,7 @@ impl<'a> Training<'a> {
             let (epoch, ndcg10_bits) = (self.position.epoch, valid_ndcg10.to_bits());
             self.position.best = Some(Best { epoch, ndcg10_bits });
             self.position.stale = 0;
-            self.best = self.download(&self.parameters)?;
+            self.best = self.weights()?;
         } else {
             self.position.stale += 1;
         }
@@ -300,12 +295,13 @@ impl<'a> Training<'a> {
         self.position.loss_sum_bits = self.loss_sum.to_bits();
         self.position.last_loss_bits = self.last_loss.to_bits();
         self.position.metrics_len = dir.metrics_len()?;
-        let (first, second) = self.adam.moments();
+        let [first_moment, second_moment] =
+            self.learner.moments(|tensor| self.read(tensor.clone()))?;
         let checkpoint = Checkpoint {
             position: self.position.clone(),
-            parameters: self.download(&self.parameters)?,
-            first_moment: self.download(first)?,
-            second_moment: self.download(second)?,
+            parameters: self.weights()?,
+            first_moment,
+            second_moment,
             best: self.best.clone(),
         };
         dir.write_checkpoint(&checkpoint.encode()?)?;
@@ -313,17 +309,32 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    /// Tensors in the order of the parameters, back on the host with their names.
-    fn download(&self, tensors: &[Tensor<2>]) -> Result<Vec<Matrix>, TrainError> {
-        let names = parameters::names(&self.task.config.model);
-        names
-            .into_iter()
-            .zip(tensors)
-            .map(|(name, tensor)| {
-                let shape = tensor.dims();
-                Ok(Matrix { name: name.to_owned(), shape, values: self.read(tensor.clone())? })
-            })
-            .collect()
+    /// The weights, back on the host with their names.
+    fn weights(&self) -> Result<Vec<Matrix>, TrainError> {
+        self.learner.weights(|tensor| self.read(tensor.clone()))
+    }
+
+    /// Loss and norm of each step, in one read where they are still on the device.
+    fn measured(&self, steps: Vec<Measured>) -> Result<Vec<[f32; 2]>, TrainError> {
+        let (mut here, mut there) = (Vec::new(), [Vec::new(), Vec::new()]);
+        for step in steps {
+            match step {
+                Measured::Here(pair) => here.push(pair),
+                Measured::There(pair) => {
+                    let [loss, norm] = *pair;
+                    there[0].push(loss);
+                    there[1].push(norm);
+                }
+            }
+        }
+        if there[0].is_empty() {
+            #[cfg(test)]
+            lost::read_back(self, Ok(()))
+                .map_err(|error| TrainError::DeviceLost(error.to_string()))?;
+            return Ok(here);
+        }
+        let [losses, norms] = there.map(|values| self.read(Tensor::cat(values, 0)));
+        Ok(losses?.into_iter().zip(norms?).map(|(loss, norm)| [loss, norm]).collect())
     }
 
     /// Values of a tensor on the host: where a device that was lost is noticed.
@@ -332,6 +343,16 @@ impl<'a> Training<'a> {
         #[cfg(test)]
         let read = lost::read_back(self, read);
         read.map_err(|error| TrainError::DeviceLost(error.to_string()))
+    }
+}
+
+impl Task<'_> {
+    fn learner(&self, weights: Vec<Matrix>, moments: Option<Moments>) -> Learner {
+        let (model, items) = (&self.config.model, self.prepared.data.items());
+        match self.threads {
+            Some(threads) => Learner::on_cpu(model, items, weights, moments, threads),
+            None => Learner::on_device(model, &weights, moments.as_ref(), self.device),
+        }
     }
 }
 

@@ -297,3 +297,18 @@ fn attractors_reports_the_contract_and_draws() {
     let gru = json(runs.path(), &["attractors", "--starts", "200"]);
     assert_eq!(gru["fixed_points"], serde_json::json!([]), "a GRU does not flow");
 }
+
+#[test]
+fn bench_reports_the_contract() {
+    let runs = tempfile::tempdir().unwrap();
+    let step = json(runs.path(), &["bench", "step", "--repeats", "2"]);
+    assert!(step["device"].is_string(), "{step}");
+    let rows = step["rows"].as_array().unwrap();
+    let models: Vec<&str> = rows.iter().map(|row| row["model"].as_str().unwrap()).collect();
+    assert_eq!(models, ["gru", "euler", "rk4"]);
+    for key in ["step_ms", "forward_ms", "single_ms"] {
+        assert!(rows[0][key].as_f64().unwrap() > 0.0, "{key}: {step}");
+    }
+    let request = json(runs.path(), &["bench", "request", "--repeats", "2"]);
+    assert!(request["rows"][0]["step_ms"].is_null(), "{request}");
+}

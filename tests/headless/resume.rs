@@ -128,7 +128,7 @@ fn a_killed_ablation_is_finished_as_one() {
     let mut child = program(runs.path())
         .args(["ablation", "--models", "gru,rk4", "--seeds", "1", "--set", "ablation.group=g"])
         .args(crate::program::TINY)
-        .args(["--set", "training.epochs=6", "--set", "training.checkpoint_seconds=0.2"])
+        .args(["--set", "training.epochs=60", "--set", "training.checkpoint_seconds=0.2"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -31,7 +31,7 @@ impl Training<'_> {
         let weights = if config.training.keep_best && !self.best.is_empty() {
             std::mem::take(&mut self.best)
         } else {
-            self.download(&self.parameters)?
+            self.weights()?
         };
         let model = System1::new(&config.model, &parameters::upload(&weights, task.device));
         let ranks = evaluate::ranks(

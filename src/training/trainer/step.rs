@@ -1,12 +1,11 @@
 //! One optimiser step: a batch, its loss, the gradients and the update.
 
-use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 
 use super::Training;
 use super::random::step_rng;
 use crate::dynamics::batch::Batch;
-use crate::dynamics::model::{Dropout, System1};
+use crate::dynamics::fused::Dropout;
 use crate::settings::Targets;
 use crate::training::adam::Update;
 use crate::training::schedule::learning_rate;
@@ -16,22 +15,7 @@ impl Training<'_> {
     pub(super) fn step(&mut self, chosen: &[u32]) {
         let config = self.task.config;
         let batch = self.training_batch(chosen);
-        let tracked: Vec<Tensor<2>> = self
-            .parameters
-            .iter()
-            .map(|parameter| Tensor::from_inner(parameter.clone()).require_grad())
-            .collect();
-        let dropout = self.dropout(&batch, &tracked[0].device());
-        let loss = System1::new(&config.model, &tracked).loss(&batch, dropout.as_ref());
-        let mut gradients = loss.backward();
-        let gradients: Vec<Tensor<2>> = tracked
-            .iter()
-            .zip(&self.parameters)
-            .map(|(tensor, like)| {
-                // A parameter that no path reaches (a field over zero gaps) has no gradient.
-                tensor.grad_remove(&mut gradients).unwrap_or_else(|| like.zeros_like())
-            })
-            .collect();
+        let dropout = self.dropout(&batch);
         let settings = &config.training;
         let total = self.batches_per_epoch() * settings.epochs as u64;
         let rate =
@@ -41,8 +25,8 @@ impl Training<'_> {
             weight_decay: settings.weight_decay,
             clip_norm: settings.clip_norm,
         };
-        let norm = self.adam.update(&mut self.parameters, gradients, update);
-        self.pending.push((loss.inner(), norm, rate));
+        let measured = self.learner.step(&batch, dropout, update);
+        self.pending.push((measured, rate));
         self.position.step += 1;
         self.position.step_in_epoch += 1;
     }
@@ -66,19 +50,17 @@ impl Training<'_> {
         batch
     }
 
-    fn dropout(&self, batch: &Batch, device: &Device) -> Option<Dropout> {
+    fn dropout(&self, batch: &Batch) -> Option<Dropout> {
         let config = self.task.config;
         let share = config.model.dropout;
         if share <= 0.0 {
             return None;
         }
         let mut rng = step_rng(config.training.seed as u64, self.position.step);
-        let mut mask = |rows: usize| {
+        let mut mask = |rows: usize| -> Vec<f32> {
             let kept = (1.0 / (1.0 - share)) as f32;
             let size = rows * config.model.hidden;
-            let values: Vec<f32> =
-                (0..size).map(|_| if rng.random::<f64>() < share { 0.0 } else { kept }).collect();
-            Tensor::from_data(TensorData::new(values, [rows, config.model.hidden]), device)
+            (0..size).map(|_| if rng.random::<f64>() < share { 0.0 } else { kept }).collect()
         };
         let every = batch.rows * batch.len;
         let states = if config.model.targets == Targets::All { every } else { batch.rows };

@@ -1,0 +1,156 @@
+//! `deepm3 bench`: medians of a training step and of the forward pass at DeepM3's size.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use burn::tensor::Tensor;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::json;
+
+use super::arguments::{BenchOptions, BenchWhat, Common};
+use super::output;
+use crate::dynamics::batch::Batch;
+use crate::dynamics::device;
+use crate::dynamics::fused::{Fused, FusedAdam};
+use crate::dynamics::model::System1;
+use crate::dynamics::packed::{PackedSystem1, Step};
+use crate::dynamics::parameters::{self, Matrix};
+use crate::settings::{ModelSettings, Solver, Targets, Warp};
+use crate::training::adam::{Adam, Update};
+
+/// DeepM3's size: 3,707 items, histories of 19 events.
+const ITEMS: usize = 3707;
+const LENGTH: usize = 19;
+const ROWS: usize = 64;
+const DAY_MS: i64 = 86_400_000;
+const HOW: Update = Update { learning_rate: 1e-3, weight_decay: 0.0, clip_norm: 1.0 };
+
+pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
+    let context = output::context::<()>(common, |()| ())?;
+    let info = device::choose(&common.device)?;
+    let mut rows = Vec::new();
+    for &solver in Solver::ALL {
+        context.checkpoint()?;
+        let model = ModelSettings { solver, targets: Targets::Last, ..Default::default() };
+        let weights = parameters::initial(&model, ITEMS, 1);
+        let step = match options.what {
+            BenchWhat::Step if info.is_cpu() => Some(on_cpu(&model, &weights, options.repeats)),
+            BenchWhat::Step => Some(on_device(&model, &weights, &info, options.repeats)?),
+            BenchWhat::Request => None,
+        };
+        let packed = PackedSystem1::new(&model, ITEMS, &weights);
+        let [many, one] = [ROWS, 1].map(|rows| forward(&packed, rows, options.repeats));
+        rows.push((solver, step, many, one));
+    }
+    if common.json {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(solver, step, many, one)| {
+                json!({ "model": solver, "step_ms": step, "forward_ms": many, "single_ms": one })
+            })
+            .collect();
+        return output::json(&json!({
+            "device": info.label(), "batch": ROWS, "length": LENGTH, "hidden": 128,
+            "items": ITEMS, "repeats": options.repeats, "rows": rows,
+        }));
+    }
+    println!(
+        "{}: B {ROWS}, L {LENGTH}, H 128, N {ITEMS}; medians of {}",
+        info.label(),
+        options.repeats
+    );
+    println!("model   step, ms   forward of {ROWS}, ms   of one, ms");
+    for (solver, step, many, one) in rows {
+        let step = step.map_or("–".to_owned(), |ms| format!("{ms:.2}"));
+        println!("{:<6} {step:>9} {many:>19.2} {one:>12.3}", solver.title());
+    }
+    println!("forward passes are those of serving: on the CPU, one thread");
+    Ok(())
+}
+
+fn batch() -> Batch {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut batch = Batch::empty(ROWS, LENGTH);
+    for row in 0..ROWS {
+        let items: Vec<u32> = (0..LENGTH).map(|_| rng.random_range(0..ITEMS as u32)).collect();
+        let mut times: Vec<i64> = (0..=LENGTH).map(|_| rng.random_range(0..90 * DAY_MS)).collect();
+        times.sort_unstable();
+        let next = rng.random_range(0..ITEMS as u32);
+        batch.put(row, &items, &times[..LENGTH], times[LENGTH], Some(next), Warp::Linear);
+    }
+    batch.only_last_target();
+    batch
+}
+
+/// Median time of `work` in milliseconds, after a warm-up.
+fn median(repeats: usize, mut work: impl FnMut()) -> f64 {
+    (0..3).for_each(|_| work());
+    let mut took: Vec<f64> = (0..repeats.max(1))
+        .map(|_| {
+            let begun = Instant::now();
+            work();
+            begun.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    took.sort_unstable_by(f64::total_cmp);
+    took[took.len() / 2]
+}
+
+/// One step in the kernels of the CPU.
+fn on_cpu(model: &ModelSettings, weights: &[Matrix], repeats: usize) -> f64 {
+    let batch = batch();
+    let mut weights: Vec<Vec<f32>> = weights.iter().map(|one| one.values.clone()).collect();
+    let mut gradients: Vec<Vec<f32>> = weights.iter().map(|one| vec![0.0; one.len()]).collect();
+    let sizes: Vec<usize> = weights.iter().map(Vec::len).collect();
+    let (mut fused, mut adam) = (Fused::new(model, ITEMS, 0), FusedAdam::new(&sizes));
+    median(repeats, || {
+        fused.loss_and_gradients(&weights, &batch, None, &mut gradients);
+        adam.step(&mut weights, &gradients, HOW, 0);
+    })
+}
+
+/// One step in tensors.
+fn on_device(
+    model: &ModelSettings,
+    weights: &[Matrix],
+    info: &device::DeviceInfo,
+    repeats: usize,
+) -> Result<f64> {
+    let (device, batch) = (info.open()?, batch());
+    let mut tensors = parameters::upload(weights, &device);
+    let mut adam = Adam::new(&tensors);
+    Ok(median(repeats, || {
+        let tracked: Vec<Tensor<2>> =
+            tensors.iter().map(|t| Tensor::from_inner(t.clone()).require_grad()).collect();
+        let mut gradients = System1::new(model, &tracked).loss(&batch, None).backward();
+        let gradients = tracked
+            .iter()
+            .zip(&tensors)
+            .map(|(t, like)| t.grad_remove(&mut gradients).unwrap_or_else(|| like.zeros_like()))
+            .collect();
+        // Reading the norm waits for the device.
+        std::hint::black_box(adam.update(&mut tensors, gradients, HOW).into_data());
+    }))
+}
+
+/// Scores of all items for `rows` new users, on one core.
+fn forward(packed: &PackedSystem1, rows: usize, repeats: usize) -> f64 {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let mut step = |place| Step {
+        dt: if place == 0 { 0.0 } else { rng.random_range(0.0..1.0) },
+        item: rng.random_range(0..ITEMS as u32),
+    };
+    let histories: Vec<Vec<Step>> =
+        (0..rows).map(|_| (0..LENGTH).map(&mut step).collect()).collect();
+    let histories: Vec<&[Step]> = histories.iter().map(Vec::as_slice).collect();
+    let mut workspace = packed.workspace();
+    let mut states = vec![0.0; rows * packed.hidden()];
+    let mut scores = vec![0.0; rows * packed.items()];
+    median(repeats, || {
+        states.fill(0.0);
+        packed.advance(&mut workspace, &mut states, &histories);
+        packed.scores(&mut workspace, &states, &mut scores);
+        std::hint::black_box(&scores);
+    })
+}

@@ -1,0 +1,148 @@
+//! The backward scan of one shard: from derivatives by its scored states to derivatives by the
+//! embedded items and by everything that a weight is added to. These replace, in place, what the
+//! forward scan has left.
+
+use std::ops::Range;
+
+use super::cell::GatesBack;
+use super::field::{PointBack, SlopeBack, TanhBack};
+use super::gemm::{View, product, product_into};
+use super::plan::Shard;
+use super::scan::{Context, Slices, row, rows, scale};
+
+/// Run `shard` back through all positions. `slices.scored` holds derivatives by now.
+pub(super) fn backward(context: &Context<'_>, shard: &Shard, slices: &mut Slices<'_>) {
+    let hidden = context.hidden;
+    let mut back = Back { context, shard, slopes: vec![0.0; shard.rows * hidden] };
+    let mut scratch = Scratch::new(shard.rows, hidden);
+    for position in shard.positions.iter().rev() {
+        if context.query_gap {
+            back.join(slices, &position.scored);
+        }
+        for substep in position.substeps.iter().rev() {
+            back.flow(slices, substep, &mut scratch);
+        }
+        if !context.query_gap {
+            back.join(slices, &position.scored);
+        }
+        back.update(slices, &position.events, &mut scratch);
+    }
+    let by_input = View::new(slices.input, 3 * hidden);
+    let w_input = View::new(context.weights.w_input, 3 * hidden);
+    product(slices.by_embedded, by_input, w_input.t());
+    if let Some(masks) = context.dropout {
+        for (slope, event) in slices.by_embedded.chunks_exact_mut(hidden).zip(&shard.events) {
+            scale(slope, &masks.input[row(event.mask, hidden)]);
+        }
+    }
+}
+
+/// Room for one step, `[S, H]` each.
+struct Scratch {
+    ends: Vec<f32>,
+    points: Vec<f32>,
+    through: Vec<f32>,
+    starts: Vec<f32>,
+}
+
+impl Scratch {
+    fn new(rows: usize, hidden: usize) -> Self {
+        let room = || vec![0.0; rows * hidden];
+        Self { ends: room(), points: room(), through: room(), starts: room() }
+    }
+}
+
+struct Back<'a> {
+    context: &'a Context<'a>,
+    shard: &'a Shard,
+    /// Derivatives by the states of the shard, `[S, H]`.
+    slopes: Vec<f32>,
+}
+
+impl Back<'_> {
+    /// Add the derivatives of the scored states to those of the states.
+    fn join(&mut self, slices: &mut Slices<'_>, scored: &Range<usize>) {
+        let hidden = self.context.hidden;
+        let kept = slices.scored[rows(scored, hidden)].chunks_exact_mut(hidden);
+        for (slope, scored) in kept.zip(&self.shard.scored[scored.clone()]) {
+            if let Some(masks) = self.context.dropout {
+                scale(slope, &masks.state[row(scored.mask, hidden)]);
+            }
+            for (sum, slope) in self.slopes[row(scored.row, hidden)].iter_mut().zip(slope) {
+                *sum += *slope;
+            }
+        }
+    }
+
+    /// Back through one substep.
+    fn flow(&mut self, slices: &mut Slices<'_>, substep: &Range<usize>, scratch: &mut Scratch) {
+        let context = self.context;
+        let hidden = context.hidden;
+        let flows = &self.shard.flows[substep.clone()];
+        let size = flows.len() * hidden;
+        let first = substep.start * context.stages.len() * hidden;
+        let Scratch { ends, points, through, starts } = scratch;
+        let (ends, points) = (&mut ends[..size], &mut points[..size]);
+        let (through, starts) = (&mut through[..size], &mut starts[..size]);
+        for (to, flow) in ends.chunks_exact_mut(hidden).zip(flows) {
+            to.copy_from_slice(&self.slopes[row(flow.row, hidden)]);
+        }
+        starts.copy_from_slice(ends);
+        points.fill(0.0);
+        for (place, stage) in context.stages.iter().enumerate().rev() {
+            let at = first + place * size;
+            let outer = &mut slices.outer[at..at + size];
+            let by_inner = &mut slices.by_inner[2 * at..2 * (at + size)];
+            for (place, flow) in flows.iter().enumerate() {
+                let at = row(place, hidden);
+                context.arch.dispatch(SlopeBack {
+                    end: &ends[at.clone()],
+                    point: &mut points[at.clone()],
+                    weight: stage.weight * flow.length,
+                    reach: stage.reach * flow.length,
+                    out: &mut outer[at],
+                });
+            }
+            let w_out = View::new(&context.transposed.w_out, 2 * hidden);
+            product(by_inner, View::new(outer, hidden), w_out);
+            let inner = &slices.inner[2 * at..2 * (at + size)];
+            context.arch.dispatch(TanhBack { slopes: by_inner, out: inner });
+            let w_in = View::new(&context.transposed.w_in, hidden);
+            product(through, View::new(by_inner, 2 * hidden), w_in);
+            let decay = context.decay;
+            context.arch.dispatch(PointBack { through, decay, point: points, start: starts });
+        }
+        for (from, flow) in starts.chunks_exact(hidden).zip(flows) {
+            self.slopes[row(flow.row, hidden)].copy_from_slice(from);
+        }
+    }
+
+    /// Back through the events of one position.
+    fn update(&mut self, slices: &mut Slices<'_>, events: &Range<usize>, scratch: &mut Scratch) {
+        let context = self.context;
+        let hidden = context.hidden;
+        let here = &self.shard.events[events.clone()];
+        let from_state = &mut slices.from_state[rows(events, 3 * hidden)];
+        let before = &mut scratch.starts[..here.len() * hidden];
+        let each = slices.input[rows(events, 3 * hidden)]
+            .chunks_exact_mut(3 * hidden)
+            .zip(from_state.chunks_exact_mut(3 * hidden))
+            .zip(slices.before[rows(events, hidden)].chunks_exact(hidden))
+            .zip(before.chunks_exact_mut(hidden))
+            .zip(here);
+        for ((((input, from_state), state), direct), event) in each {
+            context.arch.dispatch(GatesBack {
+                input,
+                from_state,
+                before: state,
+                slope: &self.slopes[row(event.row, hidden)],
+                direct,
+            });
+        }
+        let w_hidden = View::new(&context.transposed.w_hidden, hidden);
+        product_into(before, hidden, 0, View::new(from_state, 3 * hidden), w_hidden, true);
+        for (from, event) in before.chunks_exact(hidden).zip(here) {
+            self.slopes[row(event.row, hidden)].copy_from_slice(from);
+        }
+    }
+}

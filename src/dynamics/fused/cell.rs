@@ -1,0 +1,92 @@
+//! The GRU update of one row and its derivative; see [`crate::dynamics::cell`].
+
+use pulp::NullaryFnOnce;
+
+use crate::dynamics::packed::activation::{sigmoid, tanh};
+
+/// h′ from the gates' sums. What the derivative needs replaces them.
+pub(super) struct Gates<'a> {
+    /// x·Wᵢ, `[3H]`: r, z, n side by side. Becomes σ, σ and tanh of the gates.
+    pub input: &'a mut [f32],
+    /// h·W_h, `[3H]`. The part of n becomes hₙ, its bias included.
+    pub from_state: &'a mut [f32],
+    /// `[3H]` each.
+    pub b_input: &'a [f32],
+    pub b_hidden: &'a [f32],
+    /// h, `[H]`.
+    pub before: &'a [f32],
+    /// h′, `[H]`.
+    pub after: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Gates<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let hidden = self.after.len();
+        let before = &self.before[..hidden];
+        let (reset, update, new) = thirds_mut(self.input, hidden);
+        let (reset_h, update_h, new_h) = thirds_mut(self.from_state, hidden);
+        let (reset_bi, update_bi, new_bi) = thirds(self.b_input, hidden);
+        let (reset_bh, update_bh, new_bh) = thirds(self.b_hidden, hidden);
+        for j in 0..hidden {
+            let r = sigmoid((reset[j] + reset_bi[j]) + (reset_h[j] + reset_bh[j]));
+            let z = sigmoid((update[j] + update_bi[j]) + (update_h[j] + update_bh[j]));
+            let from_state = new_h[j] + new_bh[j];
+            let n = tanh((new[j] + new_bi[j]) + r * from_state);
+            (reset[j], update[j], new[j], new_h[j]) = (r, z, n, from_state);
+            self.after[j] = n + z * (before[j] - n);
+        }
+    }
+}
+
+/// The derivative by both sums, from what [`Gates`] has left.
+pub(super) struct GatesBack<'a> {
+    /// r, z, n; becomes the derivative by x·Wᵢ, `[3H]`.
+    pub input: &'a mut [f32],
+    /// hₙ in its last third; becomes the derivative by h·W_h, `[3H]`.
+    pub from_state: &'a mut [f32],
+    /// h, `[H]`.
+    pub before: &'a [f32],
+    /// Derivative by h′, `[H]`.
+    pub slope: &'a [f32],
+    /// Becomes the part of the derivative by h that does not pass W_h, `[H]`.
+    pub direct: &'a mut [f32],
+}
+
+impl NullaryFnOnce for GatesBack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let hidden = self.direct.len();
+        let (before, slope) = (&self.before[..hidden], &self.slope[..hidden]);
+        let (reset, update, new) = thirds_mut(self.input, hidden);
+        let (reset_h, update_h, new_h) = thirds_mut(self.from_state, hidden);
+        for j in 0..hidden {
+            let (r, z, n, g) = (reset[j], update[j], new[j], slope[j]);
+            let by_new = g * (1.0 - z) * (1.0 - n * n);
+            let by_update = g * (before[j] - n) * z * (1.0 - z);
+            let by_reset = by_new * new_h[j] * r * (1.0 - r);
+            self.direct[j] = g * z;
+            (reset[j], update[j], new[j]) = (by_reset, by_update, by_new);
+            (reset_h[j], update_h[j], new_h[j]) = (by_reset, by_update, by_new * r);
+        }
+    }
+}
+
+/// The three gates that lie side by side: r, z, n.
+#[inline(always)]
+fn thirds(values: &[f32], hidden: usize) -> (&[f32], &[f32], &[f32]) {
+    let (reset, rest) = values.split_at(hidden);
+    let (update, new) = rest.split_at(hidden);
+    (reset, update, &new[..hidden])
+}
+
+#[inline(always)]
+fn thirds_mut(values: &mut [f32], hidden: usize) -> (&mut [f32], &mut [f32], &mut [f32]) {
+    let (reset, rest) = values.split_at_mut(hidden);
+    let (update, new) = rest.split_at_mut(hidden);
+    (reset, update, &mut new[..hidden])
+}

@@ -1,0 +1,46 @@
+//! System 1's loss, its gradients and the optimiser on the CPU, without a tensor framework: what
+//! [`super::model::System1`] and its automatic differentiation compute, written by hand.
+//!
+//! A step goes like this. `plan` cuts the batch into shards of rows and lists what happens where.
+//! `scan` runs each shard forward and keeps what going back needs; `head` scores the states,
+//! takes the loss and its derivative by them; `backward` runs each shard back and leaves the
+//! derivatives by all that weights are added to; `gradients` turns these into gradients with a
+//! few large products. `adam` updates the weights.
+//!
+//! `cell`, `field` and `softmax` are the formulas, element by element; `gemm` is the matrix
+//! product, `pool` the threads, `weights` the parameters by name, `step` puts all together.
+//!
+//! Work is cut by constants, and every sum has one order: results are the same to the bit whatever
+//! the number of threads. Memory grows with events and substeps: for RK4, 24·H values a substep.
+
+mod adam;
+mod backward;
+mod cell;
+mod field;
+mod gemm;
+mod gradients;
+mod head;
+mod plan;
+mod pool;
+mod scan;
+mod softmax;
+mod step;
+mod weights;
+
+#[cfg(test)]
+mod against_tensors;
+#[cfg(test)]
+mod tests;
+
+pub use adam::{FusedAdam, Update};
+pub use step::Fused;
+
+/// Dropout masks for one training step, already scaled by 1/(1 − p): zero or that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dropout {
+    /// `[L·B, H]`, on the embedded items.
+    pub input: Vec<f32>,
+    /// `[L·B, H]`, or `[B, H]` where only the last position is scored, on the states before the
+    /// head.
+    pub state: Vec<f32>,
+}

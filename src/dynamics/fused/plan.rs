@@ -1,0 +1,111 @@
+//! What a batch asks for: which rows have an event, a substep or a target at which position.
+//!
+//! Rows are cut into shards of a fixed size, each scanned on its own. Everything that is stored for
+//! the backward pass lies in the order shard, position, substep, row, so that a shard owns one
+//! contiguous piece of every buffer and nothing is spent on padding.
+
+use std::ops::Range;
+
+use crate::dynamics::batch::Batch;
+use crate::dynamics::solver::substeps;
+use crate::settings::{ModelSettings, Solver, Targets};
+
+/// Rows of a shard. A constant: results must not depend on the number of threads.
+pub(super) const SHARD: usize = 16;
+
+/// An item seen by a row of the shard.
+pub(super) struct Event {
+    /// Row within the shard.
+    pub row: usize,
+    /// Row of the embedding, ≥ 1.
+    pub item: usize,
+    /// Row of the input mask.
+    pub mask: usize,
+}
+
+/// One row's part in one substep.
+pub(super) struct Flow {
+    /// Row within the shard.
+    pub row: usize,
+    /// Model time.
+    pub length: f32,
+}
+
+/// A state that is scored.
+pub(super) struct Scored {
+    /// Row within the shard.
+    pub row: usize,
+    /// Column of the right answer.
+    pub target: usize,
+    /// Row of the state mask.
+    pub mask: usize,
+}
+
+/// What happens at one position: ranges into the lists of the shard.
+#[derive(Default)]
+pub(super) struct Position {
+    pub events: Range<usize>,
+    pub substeps: Vec<Range<usize>>,
+    pub scored: Range<usize>,
+}
+
+/// A few rows of the batch, over all positions.
+#[derive(Default)]
+pub(super) struct Shard {
+    pub rows: usize,
+    pub events: Vec<Event>,
+    pub flows: Vec<Flow>,
+    pub scored: Vec<Scored>,
+    pub positions: Vec<Position>,
+}
+
+/// The shards of `batch`, in the order of its rows.
+pub(super) fn shards(settings: &ModelSettings, batch: &Batch) -> Vec<Shard> {
+    (0..batch.rows)
+        .step_by(SHARD)
+        .map(|first| shard(settings, batch, first..(first + SHARD).min(batch.rows)))
+        .collect()
+}
+
+fn shard(settings: &ModelSettings, batch: &Batch, rows: Range<usize>) -> Shard {
+    let every = settings.targets == Targets::All;
+    let mut shard = Shard { rows: rows.len(), ..Default::default() };
+    for position in 0..batch.len {
+        let last = position + 1 == batch.len;
+        let at = position * batch.rows;
+        let mut here = Position::default();
+        let start = shard.events.len();
+        shard.events.extend(rows.clone().enumerate().filter_map(|(row, b)| {
+            let item = usize::try_from(batch.items[at + b]).unwrap_or(0);
+            (item > 0).then_some(Event { row, item, mask: at + b })
+        }));
+        here.events = start..shard.events.len();
+        // The gap after the last event is flowed only where the query asks for it.
+        if settings.solver != Solver::Gru && (settings.query_gap || !last) {
+            let plan: Vec<(usize, f32)> = rows
+                .clone()
+                .map(|b| {
+                    substeps(batch.dt[at + b], settings.max_step as f32, settings.max_substeps)
+                })
+                .collect();
+            let most = plan.iter().map(|&(count, _)| count).max().unwrap_or(0);
+            for substep in 0..most {
+                let start = shard.flows.len();
+                let moving = plan.iter().enumerate().filter(|(_, (count, _))| substep < *count);
+                shard.flows.extend(moving.map(|(row, &(_, length))| Flow { row, length }));
+                here.substeps.push(start..shard.flows.len());
+            }
+        }
+        let start = shard.scored.len();
+        if every || last {
+            let masks_from = if every { at } else { 0 };
+            shard.scored.extend(rows.clone().enumerate().filter_map(|(row, b)| {
+                let target = usize::try_from(batch.targets[at + b]).unwrap_or(0).checked_sub(1)?;
+                Some(Scored { row, target, mask: masks_from + b })
+            }));
+        }
+        here.scored = start..shard.scored.len();
+        shard.positions.push(here);
+    }
+    shard
+}

@@ -1,0 +1,212 @@
+//! The forward scan of one shard, which leaves behind what the backward scan needs.
+
+use std::ops::Range;
+
+use pulp::Arch;
+
+use super::Dropout;
+use super::cell::Gates;
+use super::field::{Advance, Stage, TanhRows};
+use super::gemm::{View, product};
+use super::plan::Shard;
+use super::weights::{Named, NamedField, Transposed};
+
+/// What all shards share.
+pub(super) struct Context<'a> {
+    pub arch: Arch,
+    pub hidden: usize,
+    /// λ.
+    pub decay: f32,
+    pub stages: &'static [Stage],
+    pub query_gap: bool,
+    pub dropout: Option<&'a Dropout>,
+    pub weights: &'a Named<&'a [f32]>,
+    pub transposed: &'a Transposed,
+}
+
+/// A shard's pieces of the buffers. E rows are its events, F its substeps' rows times the stages,
+/// Q its scored states.
+pub(super) struct Slices<'a> {
+    /// Embedded items, dropped out: `[E, H]`.
+    pub embedded: &'a mut [f32],
+    /// States before the events: `[E, H]`.
+    pub before: &'a mut [f32],
+    /// The gates r, z, n; going back, derivatives by their sums: `[E, 3H]`.
+    pub input: &'a mut [f32],
+    /// The state's part of the gates; going back, the derivatives by it: `[E, 3H]`.
+    pub from_state: &'a mut [f32],
+    /// Going back, derivatives by the embedded items: `[E, H]`.
+    pub by_embedded: &'a mut [f32],
+    /// Where the field is evaluated: `[F, H]`.
+    pub points: &'a mut [f32],
+    /// Its inner tanh: `[F, 2H]`.
+    pub inner: &'a mut [f32],
+    /// Going back, derivatives by what that is taken of: `[F, 2H]`.
+    pub by_inner: &'a mut [f32],
+    /// Its outer tanh; going back, derivatives by what it is taken of: `[F, H]`.
+    pub outer: &'a mut [f32],
+    /// States before the head, dropped out; going back, derivatives by them: `[Q, H]`.
+    pub scored: &'a mut [f32],
+}
+
+/// Rows `range` of a matrix of `width` columns.
+pub(super) fn rows(range: &Range<usize>, width: usize) -> Range<usize> {
+    range.start * width..range.end * width
+}
+
+/// Row `row` of a matrix of `width` columns.
+pub(super) fn row(row: usize, width: usize) -> Range<usize> {
+    row * width..(row + 1) * width
+}
+
+/// Run `shard` through all positions.
+pub(super) fn forward(context: &Context<'_>, shard: &Shard, slices: &mut Slices<'_>) {
+    let hidden = context.hidden;
+    let weights = context.weights;
+    for (to, event) in slices.embedded.chunks_exact_mut(hidden).zip(&shard.events) {
+        to.copy_from_slice(&weights.embedding[row(event.item, hidden)]);
+        if let Some(masks) = context.dropout {
+            scale(to, &masks.input[row(event.mask, hidden)]);
+        }
+    }
+    let embedded = View::new(slices.embedded, hidden);
+    product(slices.input, embedded, View::new(weights.w_input, 3 * hidden));
+    let mut states = vec![0.0; shard.rows * hidden];
+    let mut scratch = Scratch::new(shard.rows, hidden);
+    for position in &shard.positions {
+        update(context, shard, slices, &position.events, &mut states);
+        if !context.query_gap {
+            keep(context, shard, slices, &position.scored, &states);
+        }
+        if let Some(field) = &weights.field {
+            for substep in &position.substeps {
+                flow(context, field, shard, slices, substep, &mut states, &mut scratch);
+            }
+        }
+        if context.query_gap {
+            keep(context, shard, slices, &position.scored, &states);
+        }
+    }
+}
+
+pub(super) fn scale(values: &mut [f32], mask: &[f32]) {
+    for (value, mask) in values.iter_mut().zip(mask) {
+        *value *= mask;
+    }
+}
+
+/// Let the rows of `events` see their items.
+fn update(
+    context: &Context<'_>,
+    shard: &Shard,
+    slices: &mut Slices<'_>,
+    events: &Range<usize>,
+    states: &mut [f32],
+) {
+    let hidden = context.hidden;
+    let weights = context.weights;
+    let before = &mut slices.before[rows(events, hidden)];
+    for (to, event) in before.chunks_exact_mut(hidden).zip(&shard.events[events.clone()]) {
+        to.copy_from_slice(&states[row(event.row, hidden)]);
+    }
+    let from_state = &mut slices.from_state[rows(events, 3 * hidden)];
+    product(from_state, View::new(before, hidden), View::new(weights.w_hidden, 3 * hidden));
+    let each = slices.input[rows(events, 3 * hidden)]
+        .chunks_exact_mut(3 * hidden)
+        .zip(from_state.chunks_exact_mut(3 * hidden))
+        .zip(before.chunks_exact(hidden))
+        .zip(&shard.events[events.clone()]);
+    for (((input, from_state), before), event) in each {
+        context.arch.dispatch(Gates {
+            input,
+            from_state,
+            b_input: weights.b_input,
+            b_hidden: weights.b_hidden,
+            before,
+            after: &mut states[row(event.row, hidden)],
+        });
+    }
+}
+
+/// Keep the states that are scored.
+fn keep(
+    context: &Context<'_>,
+    shard: &Shard,
+    slices: &mut Slices<'_>,
+    scored: &Range<usize>,
+    states: &[f32],
+) {
+    let hidden = context.hidden;
+    let kept = slices.scored[rows(scored, hidden)].chunks_exact_mut(hidden);
+    for (to, scored) in kept.zip(&shard.scored[scored.clone()]) {
+        to.copy_from_slice(&states[row(scored.row, hidden)]);
+        if let Some(masks) = context.dropout {
+            scale(to, &masks.state[row(scored.mask, hidden)]);
+        }
+    }
+}
+
+/// Room for one substep.
+struct Scratch {
+    /// `[S, H]` each.
+    starts: Vec<f32>,
+    ends: Vec<f32>,
+    /// Where the point after the last one goes, which nobody asks for: `[H]`.
+    beyond: Vec<f32>,
+}
+
+impl Scratch {
+    fn new(rows: usize, hidden: usize) -> Self {
+        let room = || vec![0.0; rows * hidden];
+        Self { starts: room(), ends: room(), beyond: vec![0.0; hidden] }
+    }
+}
+
+/// One step of the rows of `substep`.
+fn flow(
+    context: &Context<'_>,
+    field: &NamedField<&[f32]>,
+    shard: &Shard,
+    slices: &mut Slices<'_>,
+    substep: &Range<usize>,
+    states: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let hidden = context.hidden;
+    let flows = &shard.flows[substep.clone()];
+    let size = flows.len() * hidden;
+    let first = substep.start * context.stages.len() * hidden;
+    let Scratch { starts, ends, beyond } = scratch;
+    for (to, flow) in starts.chunks_exact_mut(hidden).zip(flows) {
+        to.copy_from_slice(&states[row(flow.row, hidden)]);
+    }
+    ends[..size].copy_from_slice(&starts[..size]);
+    slices.points[first..first + size].copy_from_slice(&starts[..size]);
+    for (place, stage) in context.stages.iter().enumerate() {
+        let at = first + place * size;
+        let (points, next) = slices.points[at..].split_at_mut(size);
+        let last = place + 1 == context.stages.len();
+        let inner = &mut slices.inner[2 * at..2 * (at + size)];
+        let outer = &mut slices.outer[at..at + size];
+        product(inner, View::new(points, hidden), View::new(field.w_in, 2 * hidden));
+        context.arch.dispatch(TanhRows { values: inner, bias: field.b_in });
+        product(outer, View::new(inner, 2 * hidden), View::new(field.w_out, hidden));
+        for (place, flow) in flows.iter().enumerate() {
+            let at = row(place, hidden);
+            context.arch.dispatch(Advance {
+                raw: &mut outer[at.clone()],
+                bias: field.b_out,
+                start: &starts[at.clone()],
+                point: &points[at.clone()],
+                decay: context.decay,
+                weight: stage.weight * flow.length,
+                reach: stage.reach * flow.length,
+                end: &mut ends[at.clone()],
+                next: if last { beyond.as_mut_slice() } else { &mut next[at] },
+            });
+        }
+    }
+    for (from, flow) in ends.chunks_exact(hidden).zip(flows) {
+        states[row(flow.row, hidden)].copy_from_slice(from);
+    }
+}

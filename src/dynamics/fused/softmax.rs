@@ -1,0 +1,97 @@
+//! Softmax over columns that come in blocks: each block is exponentiated about its own maximum,
+//! and the blocks are put together afterwards.
+
+use pulp::NullaryFnOnce;
+
+use crate::exponential::split_exp;
+
+/// Sums side by side; a constant, so that they are the same on every processor.
+const LANES: usize = 16;
+/// Below this, eˣ counts as e to this: 2⁻¹²⁶, next to nothing.
+const LOWEST: f32 = -87.0;
+
+/// What one block knows of one row.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Part {
+    /// Largest score.
+    pub most: f32,
+    /// Σ e^(score − most).
+    pub sum: f32,
+    /// Score of the right answer, where this block has it.
+    pub right: f32,
+}
+
+/// Scores to e^(score − most), with the bias added before; the result is (most, sum).
+pub(super) struct Exponentials<'a> {
+    pub scores: &'a mut [f32],
+    pub bias: &'a [f32],
+}
+
+impl NullaryFnOnce for Exponentials<'_> {
+    type Output = (f32, f32);
+
+    #[inline(always)]
+    fn call(self) -> (f32, f32) {
+        let Self { scores, bias } = self;
+        let mut tops = [f32::NEG_INFINITY; LANES];
+        for (scores, bias) in scores.chunks_mut(LANES).zip(bias.chunks(LANES)) {
+            for ((score, bias), top) in scores.iter_mut().zip(bias).zip(&mut tops) {
+                *score += bias;
+                *top = if *score > *top { *score } else { *top };
+            }
+        }
+        let most = tops.iter().fold(f32::NEG_INFINITY, |most, &top| most.max(top));
+        let mut sums = [0.0f32; LANES];
+        for scores in scores.chunks_mut(LANES) {
+            for (score, sum) in scores.iter_mut().zip(&mut sums) {
+                let x = *score - most;
+                // A comparison, not f32::max, so that NaN passes.
+                let x = if x < LOWEST { LOWEST } else { x };
+                let (q, power) = split_exp(x);
+                *score = power + power * q;
+                *sum += *score;
+            }
+        }
+        (most, sums.iter().sum())
+    }
+}
+
+/// x ← factor·x.
+pub(super) struct Scale<'a> {
+    pub values: &'a mut [f32],
+    pub factor: f32,
+}
+
+impl NullaryFnOnce for Scale<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for value in self.values {
+            *value *= self.factor;
+        }
+    }
+}
+
+/// `sums` ← the sums of the columns of `values`, or grow by them.
+pub(super) struct ColumnSums<'a> {
+    pub values: &'a [f32],
+    pub sums: &'a mut [f32],
+    pub accumulate: bool,
+}
+
+impl NullaryFnOnce for ColumnSums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        if !self.accumulate {
+            self.sums.fill(0.0);
+        }
+        for row in self.values.chunks_exact(self.sums.len()) {
+            for (sum, value) in self.sums.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+    }
+}

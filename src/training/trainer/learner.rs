@@ -1,0 +1,252 @@
+//! Where the weights of a training live, and how a step changes them: in tensors on a device, or on
+//! the CPU in kernels of our own.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::dynamics::batch::Batch;
+use crate::dynamics::fused::{self, Fused, FusedAdam};
+use crate::dynamics::model::{self, System1};
+use crate::dynamics::parameters::{self, Matrix};
+use crate::settings::ModelSettings;
+use crate::training::adam::{Adam, Update};
+
+/// The state of an optimiser: both moments, and how many updates made them.
+pub(super) struct Moments {
+    pub first: Vec<Matrix>,
+    pub second: Vec<Matrix>,
+    pub updates: u64,
+}
+
+/// Weights and optimiser.
+pub(super) enum Learner {
+    Tensors { model: ModelSettings, parameters: Vec<Tensor<2>>, adam: Adam },
+    Fused(Box<OnCpu>),
+}
+
+/// Weights and gradients as plain values, one `Vec` a parameter.
+pub(super) struct OnCpu {
+    /// Names and shapes; the values are those of the start.
+    like: Vec<Matrix>,
+    weights: Vec<Vec<f32>>,
+    gradients: Vec<Vec<f32>>,
+    adam: FusedAdam,
+    fused: Fused,
+    threads: usize,
+}
+
+/// Loss and gradient norm of a step: known, or still on a device.
+pub(super) enum Measured {
+    Here([f32; 2]),
+    There(Box<[Tensor<1>; 2]>),
+}
+
+impl Learner {
+    /// In tensors on `device`.
+    pub fn on_device(
+        model: &ModelSettings,
+        weights: &[Matrix],
+        moments: Option<&Moments>,
+        device: &Device,
+    ) -> Self {
+        let parameters = parameters::upload(weights, device);
+        let adam = match moments {
+            Some(of) => Adam::restore(&of.first, &of.second, of.updates, device),
+            None => Adam::new(&parameters),
+        };
+        Self::Tensors { model: model.clone(), parameters, adam }
+    }
+
+    /// On the CPU, with `threads` threads (0: one a core).
+    pub fn on_cpu(
+        model: &ModelSettings,
+        items: usize,
+        weights: Vec<Matrix>,
+        moments: Option<Moments>,
+        threads: usize,
+    ) -> Self {
+        let values = |matrices: Vec<Matrix>| matrices.into_iter().map(|m| m.values).collect();
+        let sizes: Vec<usize> = weights.iter().map(|matrix| matrix.values.len()).collect();
+        let adam = match moments {
+            Some(of) => FusedAdam::restore(values(of.first), values(of.second), of.updates),
+            None => FusedAdam::new(&sizes),
+        };
+        Self::Fused(Box::new(OnCpu {
+            weights: weights.iter().map(|matrix| matrix.values.clone()).collect(),
+            gradients: sizes.iter().map(|&size| vec![0.0; size]).collect(),
+            like: weights,
+            adam,
+            fused: Fused::new(model, items, threads),
+            threads,
+        }))
+    }
+
+    /// One step on `batch`.
+    pub fn step(
+        &mut self,
+        batch: &Batch,
+        dropout: Option<fused::Dropout>,
+        update: Update,
+    ) -> Measured {
+        match self {
+            Self::Fused(cpu) => {
+                let OnCpu { weights, gradients, adam, fused, threads, .. } = &mut **cpu;
+                let loss = fused.loss_and_gradients(weights, batch, dropout.as_ref(), gradients);
+                let norm = adam.step(weights, gradients, update, *threads);
+                Measured::Here([loss as f32, norm as f32])
+            }
+            Self::Tensors { model, parameters, adam, .. } => {
+                let tracked: Vec<Tensor<2>> = parameters
+                    .iter()
+                    .map(|parameter| Tensor::from_inner(parameter.clone()).require_grad())
+                    .collect();
+                let masks = dropout.map(|masks| {
+                    let (hidden, device) = (model.hidden, tracked[0].device());
+                    let mask = |values: Vec<f32>| {
+                        let rows = values.len() / hidden;
+                        Tensor::from_data(TensorData::new(values, [rows, hidden]), &device)
+                    };
+                    model::Dropout { input: mask(masks.input), state: mask(masks.state) }
+                });
+                let loss = System1::new(model, &tracked).loss(batch, masks.as_ref());
+                let mut gradients = loss.backward();
+                let gradients: Vec<Tensor<2>> = tracked
+                    .iter()
+                    .zip(parameters.iter())
+                    .map(|(tensor, like)| {
+                        // A parameter that no path reaches (a field over zero gaps) has no
+                        // gradient.
+                        tensor.grad_remove(&mut gradients).unwrap_or_else(|| like.zeros_like())
+                    })
+                    .collect();
+                let norm = adam.update(parameters, gradients, update);
+                Measured::There(Box::new([loss.inner(), norm]))
+            }
+        }
+    }
+
+    /// The weights in tensors, for evaluation.
+    pub fn tensors(&self, device: &Device) -> Vec<Tensor<2>> {
+        match self {
+            Self::Tensors { parameters, .. } => parameters.clone(),
+            Self::Fused(cpu) => parameters::upload(&cpu.matrices(&cpu.weights), device),
+        }
+    }
+
+    /// The weights on the host; `read` takes a tensor off its device.
+    pub fn weights<E>(
+        &self,
+        read: impl Fn(&Tensor<2>) -> Result<Vec<f32>, E>,
+    ) -> Result<Vec<Matrix>, E> {
+        match self {
+            Self::Tensors { model, parameters, .. } => download(model, parameters, read),
+            Self::Fused(cpu) => Ok(cpu.matrices(&cpu.weights)),
+        }
+    }
+
+    /// The first and second moments on the host, likewise.
+    pub fn moments<E>(
+        &self,
+        read: impl Fn(&Tensor<2>) -> Result<Vec<f32>, E>,
+    ) -> Result<[Vec<Matrix>; 2], E> {
+        match self {
+            Self::Tensors { model, adam, .. } => {
+                let (first, second) = adam.moments();
+                Ok([download(model, first, &read)?, download(model, second, &read)?])
+            }
+            Self::Fused(cpu) => {
+                let (first, second) = cpu.adam.moments();
+                Ok([cpu.matrices(first), cpu.matrices(second)])
+            }
+        }
+    }
+}
+
+/// Tensors in the order of the parameters, with their names.
+fn download<E>(
+    model: &ModelSettings,
+    tensors: &[Tensor<2>],
+    read: impl Fn(&Tensor<2>) -> Result<Vec<f32>, E>,
+) -> Result<Vec<Matrix>, E> {
+    let named = parameters::names(model).into_iter().zip(tensors);
+    let matrix = |(name, tensor): (&str, &Tensor<2>)| {
+        Ok(Matrix { name: name.to_owned(), shape: tensor.dims(), values: read(tensor)? })
+    };
+    named.map(matrix).collect()
+}
+
+impl OnCpu {
+    fn matrices(&self, values: &[Vec<f32>]) -> Vec<Matrix> {
+        self.like
+            .iter()
+            .zip(values)
+            .map(|(like, values)| Matrix { values: values.clone(), ..like.clone() })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Solver, Targets, Warp};
+
+    const DAY: i64 = 86_400_000;
+
+    /// Another batch each step, the same for both.
+    fn batch(step: usize) -> Batch {
+        let mut batch = Batch::empty(16, 6);
+        for row in 0..16usize {
+            let item = |place: usize| ((row * 7 + step * 3 + place * place) % 20) as u32;
+            let items: Vec<u32> = (0..6).map(item).collect();
+            let times: Vec<i64> = (0..6).map(|place| place * (1 + row as i64 % 5) * DAY).collect();
+            batch.put(row, &items, &times, 30 * DAY, Some(item(6)), Warp::Linear);
+        }
+        batch
+    }
+
+    #[test]
+    fn a_hundred_steps_take_kernels_and_tensors_the_same_way() {
+        for &solver in Solver::ALL {
+            let model =
+                ModelSettings { solver, hidden: 12, targets: Targets::All, ..Default::default() };
+            let weights = parameters::initial(&model, 20, 5);
+            let mut tensors = Learner::on_device(&model, &weights, None, &Device::flex());
+            let mut kernels = Learner::on_cpu(&model, 20, weights, None, 2);
+            let how = Update { learning_rate: 5e-3, weight_decay: 1e-3, clip_norm: 1.0 };
+            for step in 0..100 {
+                let Measured::There(there) = tensors.step(&batch(step), None, how) else {
+                    unreachable!("tensors stay on their device");
+                };
+                let [loss, norm] = *there;
+                let Measured::Here([ours, ours_norm]) = kernels.step(&batch(step), None, how)
+                else {
+                    unreachable!("kernels know at once");
+                };
+                let (theirs, norm): (f32, f32) = (loss.into_scalar(), norm.into_scalar());
+                assert!(
+                    (ours - theirs).abs() < 1e-3 * theirs,
+                    "{solver:?} {step}: {ours} {theirs}"
+                );
+                assert!((ours_norm - norm).abs() < 2e-2 * norm, "{solver:?} {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_learner_goes_on_from_its_moments_to_the_bit() {
+        let model = ModelSettings { hidden: 8, ..Default::default() };
+        let weights = parameters::initial(&model, 20, 5);
+        let how = Update { learning_rate: 5e-3, weight_decay: 0.0, clip_norm: 1.0 };
+        let read = |tensor: &Tensor<2>| -> Result<Vec<f32>, String> {
+            tensor.clone().into_data().try_to_vec().map_err(|error| format!("{error:?}"))
+        };
+        let mut whole = Learner::on_cpu(&model, 20, weights.clone(), None, 1);
+        (0..6).for_each(|step| drop(whole.step(&batch(step), None, how)));
+        let mut first = Learner::on_cpu(&model, 20, weights, None, 2);
+        (0..3).for_each(|step| drop(first.step(&batch(step), None, how)));
+        let [m, v] = first.moments(read).unwrap();
+        let moments = Moments { first: m, second: v, updates: 3 };
+        let mut rest = Learner::on_cpu(&model, 20, first.weights(read).unwrap(), Some(moments), 3);
+        (3..6).for_each(|step| drop(rest.step(&batch(step), None, how)));
+        assert_eq!(rest.weights(read).unwrap(), whole.weights(read).unwrap());
+    }
+}
