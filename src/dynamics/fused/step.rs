@@ -11,7 +11,7 @@ use super::scan::{Context, Slices, forward};
 use super::weights::{Named, Transposed};
 use super::{Dropout, backward::backward};
 use crate::dynamics::batch::Batch;
-use crate::settings::ModelSettings;
+use crate::settings::{ModelSettings, Targets};
 
 /// System 1's loss and gradients, with the buffers they need, used again from step to step.
 pub struct Fused {
@@ -141,6 +141,13 @@ impl Fused {
         let stages = stages(settings.solver);
         let scored = || shards.iter().flat_map(|shard| &shard.scored);
         let targets: Vec<usize> = scored().map(|scored| scored.target).collect();
+        assert!(targets.iter().all(|&target| target < items), "targets of the model");
+        if let Some(masks) = dropout {
+            let last_only = settings.targets == Targets::Last;
+            let scored = if last_only { batch.rows } else { batch.rows * batch.len };
+            assert_eq!(masks.input.len(), batch.rows * batch.len * hidden, "input mask");
+            assert_eq!(masks.state.len(), scored * hidden, "state mask");
+        }
         if targets.is_empty() {
             gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
             return 0.0;
