@@ -123,8 +123,34 @@ pub fn find(
 
     let candidates = candidates(&flow, low, &sample);
     let goal = Goal { tolerance: options.tolerance, speed: flow.speed, longest: sample.radius };
-    let (found, far) = settle(field, candidates, goal, &sample, &watch)?;
+    let (found, mut far) = settle(field, candidates, goal, &sample, &watch)?;
     let mut points = describe(field, found, options.tolerance, &watch)?;
+    sort(&mut points);
+    assign(field, &mut flow, &points, more_rounds, &sample, &watch)?;
+
+    // A narrow basin can be missed: what flows to nothing known ends near what was missed.
+    let missed = missed(&flow, &sample);
+    let (found, more_far) = settle(field, missed, goal, &sample, &watch)?;
+    let known = |new: &Polished| {
+        let near = |point: &FixedPoint| distance(&point.position, &new.position);
+        points.iter().any(|point| near(point) <= SAME_SLOW * sample.radius)
+    };
+    let new: Vec<Polished> = found.into_iter().filter(|new| !known(new)).collect();
+    far += more_far;
+    if !new.is_empty() {
+        points.append(&mut describe(field, new, options.tolerance, &watch)?);
+        sort(&mut points);
+        // Captured rows know points by their old places, so all begin again.
+        flow = Flow::new(field, &sample);
+        let stage = watch.stage([0.8, 0.85], rounds, "Following the flow once more");
+        flow.run(field, rounds, None, &stage)?;
+        assign(field, &mut flow, &points, more_rounds, &sample, &watch)?;
+    }
+    Ok(by_basin(points, &flow, sample, far))
+}
+
+/// Attractors first, the slowest first; then the other kinds.
+fn sort(points: &mut [FixedPoint]) {
     points.sort_by(|a, b| {
         let key = |point: &FixedPoint| match point.kind {
             Kind::Slow => point.residual,
@@ -132,14 +158,39 @@ pub fn find(
         };
         a.kind.rank().cmp(&b.kind.rank()).then(key(a).total_cmp(&key(b)))
     });
+}
 
-    let traps = traps(&points, sample.radius);
-    if !traps.is_empty() {
-        let stage = watch.stage([0.85, 1.0], more_rounds, "Assigning visited states to attractors");
-        flow.wake();
-        flow.run(field, more_rounds, Some(&traps), &stage)?;
+/// Let the starts flow to the stable ones of `points`.
+fn assign(
+    field: &dyn VectorField,
+    flow: &mut Flow,
+    points: &[FixedPoint],
+    rounds: usize,
+    sample: &Sample,
+    watch: &Watch,
+) -> Result<(), Cancelled> {
+    let traps = traps(points, sample.radius);
+    if traps.is_empty() {
+        return Ok(());
     }
-    Ok(by_basin(points, &flow, sample, far))
+    let stage = watch.stage([0.85, 1.0], rounds, "Assigning visited states to attractors");
+    flow.wake();
+    flow.run(field, rounds, Some(&traps), &stage)
+}
+
+/// Where states are that flow to nothing known, each place once and not many: a limit cycle has
+/// states everywhere.
+fn missed(flow: &Flow, sample: &Sample) -> Vec<Vec<f32>> {
+    let near = |&row: &usize| {
+        let state: Vec<f64> = flow.state(row).iter().map(|&value| f64::from(value)).collect();
+        state.iter().all(|value| value.is_finite()) && !sample.is_far(&state)
+    };
+    let mut rows = flow.rows(Fate::Moving);
+    rows.extend(flow.rows(Fate::Lost).into_iter().filter(near));
+    let flat: Vec<f32> = rows.iter().flat_map(|&row| flow.state(row)).copied().collect();
+    let leader = leaders(&flat, sample.dim, (SAME_CANDIDATE * sample.radius) as f32);
+    let distinct = (0..rows.len()).filter(|&index| leader[index] == index);
+    distinct.take(WAVE).map(|index| flow.state(rows[index]).to_vec()).collect()
 }
 
 /// Every nth of `states`, `[R, H]`: an evaluation costs H², so that wide fields get fewer descents.
