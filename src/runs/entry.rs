@@ -65,7 +65,7 @@ impl RunEntry {
         };
         match read_summary(&entry.path) {
             Ok(Some(summary)) => {
-                entry.created = summary.created;
+                entry.created = within_second(summary.created, &entry.path);
                 entry.summary = Some(summary);
                 return entry;
             }
@@ -81,7 +81,8 @@ impl RunEntry {
             }
             Err(error) => entry.state = RunState::Broken(error.to_string()),
         }
-        entry.created = created_of(id).or_else(|| modified_of(&entry.path)).unwrap_or_default();
+        let created = created_of(id).map(|second| within_second(second, &entry.path));
+        entry.created = created.or_else(|| modified_of(&entry.path)).unwrap_or_default();
         entry
     }
 }
@@ -90,6 +91,15 @@ impl RunEntry {
 pub(super) fn created_of(id: &str) -> Option<Timestamp> {
     let time = DateTime::strptime(ID_TIME, id.get(..15)?).ok()?;
     Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+/// When in the second of its id a run was made, as its config tells, which is written then: short
+/// trainings finish several a second, and the newest must be known. Resumed, a run's config is
+/// written anew, and the second has to do.
+fn within_second(second: Timestamp, path: &Path) -> Timestamp {
+    let written = modified_of(&path.join(folder::CONFIG));
+    let same = |written: &Timestamp| written.as_second() == second.as_second();
+    written.filter(same).unwrap_or(second)
 }
 
 fn modified_of(path: &Path) -> Option<Timestamp> {
