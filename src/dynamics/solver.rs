@@ -20,6 +20,32 @@ pub fn substeps(dt: f32, max_step: f32, max_substeps: usize) -> (usize, f32) {
     (count, dt / count as f32)
 }
 
+/// One evaluation k of the field within a step of length h.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stage {
+    /// Its share of the step: z moves by h·weight·k.
+    pub weight: f32,
+    /// The next one is taken at z + h·reach·k.
+    pub reach: f32,
+}
+
+/// The stages of one step of `solver`, for kernels that write their own loops; [`step`] is the same in
+/// tensors.
+pub fn stages(solver: Solver) -> &'static [Stage] {
+    const EULER: &[Stage] = &[Stage { weight: 1.0, reach: 0.0 }];
+    const RK4: &[Stage] = &[
+        Stage { weight: 1.0 / 6.0, reach: 0.5 },
+        Stage { weight: 1.0 / 3.0, reach: 0.5 },
+        Stage { weight: 1.0 / 3.0, reach: 1.0 },
+        Stage { weight: 1.0 / 6.0, reach: 0.0 },
+    ];
+    match solver {
+        Solver::Gru => &[],
+        Solver::Euler => EULER,
+        Solver::Rk4 => RK4,
+    }
+}
+
 /// One step of length `h`, `[B, 1]`, from `z`, `[B, H]`. A step of 0 is the identity.
 pub fn step(
     solver: Solver,

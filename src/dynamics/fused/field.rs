@@ -4,31 +4,6 @@
 use pulp::NullaryFnOnce;
 
 use crate::dynamics::packed::activation::tanh;
-use crate::settings::Solver;
-
-/// One evaluation k of the field within a step of length h.
-pub(super) struct Stage {
-    /// Its share of the step: z moves by h·weight·k.
-    pub weight: f32,
-    /// The next one is taken at z + h·reach·k.
-    pub reach: f32,
-}
-
-/// The stages of one step of `solver`.
-pub(super) fn stages(solver: Solver) -> &'static [Stage] {
-    const EULER: &[Stage] = &[Stage { weight: 1.0, reach: 0.0 }];
-    const RK4: &[Stage] = &[
-        Stage { weight: 1.0 / 6.0, reach: 0.5 },
-        Stage { weight: 1.0 / 3.0, reach: 0.5 },
-        Stage { weight: 1.0 / 3.0, reach: 1.0 },
-        Stage { weight: 1.0 / 6.0, reach: 0.0 },
-    ];
-    match solver {
-        Solver::Gru => &[],
-        Solver::Euler => EULER,
-        Solver::Rk4 => RK4,
-    }
-}
 
 /// x ← tanh(x + b), for rows of b's length.
 pub(super) struct TanhRows<'a> {

@@ -6,10 +6,11 @@ use pulp::Arch;
 
 use super::Dropout;
 use super::cell::Gates;
-use super::field::{Advance, Stage, TanhRows};
+use super::field::{Advance, TanhRows};
 use super::gemm::{View, product};
 use super::plan::Shard;
 use super::weights::{Named, NamedField, Transposed};
+use crate::dynamics::solver::Stage;
 
 /// What all shards share.
 pub(super) struct Context<'a> {

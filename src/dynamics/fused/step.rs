@@ -2,7 +2,6 @@
 
 use pulp::Arch;
 
-use super::field::stages;
 use super::gradients::{Tasks, pieces};
 use super::head;
 use super::plan::{self, Shard};
@@ -11,6 +10,7 @@ use super::scan::{Context, Slices, forward};
 use super::weights::{Named, Transposed};
 use super::{Dropout, backward::backward};
 use crate::dynamics::batch::Batch;
+use crate::dynamics::solver::stages;
 use crate::settings::{ModelSettings, Targets};
 
 /// System 1's loss and gradients, with the buffers they need, used again from step to step.

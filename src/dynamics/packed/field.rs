@@ -5,7 +5,7 @@ use pulp::{Arch, NullaryFnOnce};
 use super::activation::{Tanh, tanh};
 use super::linear::Linear;
 use super::workspace::{Workspace, gather, room, scatter};
-use crate::settings::Solver;
+use crate::dynamics::solver::Stage;
 
 /// f(z) = (tanh ∘ Linear(2H→H) ∘ tanh ∘ Linear(H→2H))(z) − λz and how it is integrated; see
 /// [`super::super::field`] and [`super::super::solver`].
@@ -13,35 +13,11 @@ pub struct Field {
     pub arch: Arch,
     /// λ.
     pub decay: f32,
-    pub slopes: &'static [Slope],
+    pub stages: &'static [Stage],
     /// `[H]` to `[2H]`.
     pub inner: Linear,
     /// `[2H]` to `[H]`.
     pub outer: Linear,
-}
-
-/// One evaluation k of the field within a step of length h.
-pub struct Slope {
-    /// Its share of the step: z moves by h·weight·k.
-    weight: f32,
-    /// The next one is taken at z + h·reach·k.
-    reach: f32,
-}
-
-/// The slopes of one step of `solver`.
-pub fn slopes(solver: Solver) -> &'static [Slope] {
-    const EULER: &[Slope] = &[Slope { weight: 1.0, reach: 0.0 }];
-    const RK4: &[Slope] = &[
-        Slope { weight: 1.0 / 6.0, reach: 0.5 },
-        Slope { weight: 1.0 / 3.0, reach: 0.5 },
-        Slope { weight: 1.0 / 3.0, reach: 1.0 },
-        Slope { weight: 1.0 / 6.0, reach: 0.0 },
-    ];
-    match solver {
-        Solver::Gru => &[],
-        Solver::Euler => EULER,
-        Solver::Rk4 => RK4,
-    }
 }
 
 impl Field {
@@ -67,7 +43,7 @@ impl Field {
         points.copy_from_slice(starts);
         let slopes = room(slopes, starts.len());
         let inner = room(inner, 2 * starts.len());
-        for slope in self.slopes {
+        for stage in self.stages {
             self.inner.apply(points, inner);
             self.arch.dispatch(Tanh { values: inner });
             self.outer.apply(inner, slopes);
@@ -76,7 +52,7 @@ impl Field {
                 .zip(starts.chunks_exact(hidden))
                 .zip(ends.chunks_exact_mut(hidden).zip(points.chunks_exact_mut(hidden)));
             for (((raw, start), (end, point)), &(_, length)) in each.zip(substeps.iter()) {
-                let (weight, reach) = (slope.weight * length, slope.reach * length);
+                let (weight, reach) = (stage.weight * length, stage.reach * length);
                 self.arch.dispatch(Advance {
                     raw,
                     start,

@@ -3,7 +3,7 @@
 use pulp::Arch;
 
 use super::cell::{Cell, Inputs};
-use super::field::{Field, slopes};
+use super::field::Field;
 use super::linear::Linear;
 use super::workspace::{Gap, Workspace};
 use crate::dynamics::parameters::Matrix;
@@ -71,7 +71,7 @@ impl PackedSystem1 {
         let field = (settings.solver != Solver::Gru).then(|| Field {
             arch,
             decay: settings.decay as f32,
-            slopes: slopes(settings.solver),
+            stages: solver::stages(settings.solver),
             inner: linear(take([hidden, 2 * hidden]), take([1, 2 * hidden]), hidden),
             outer: linear(take([2 * hidden, hidden]), take([1, hidden]), 2 * hidden),
         });
