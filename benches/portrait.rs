@@ -34,7 +34,7 @@ impl Scene {
         let prepared = Prepared::from_dataset(&data, &config, &context).expect("a good set");
         let weights = parameters::initial(&config.model, prepared.data.items(), 3);
         let model = ServedModel::new("bench", &config, weights.clone(), prepared, &context);
-        let subject = Subject::new(model.expect("fitting weights"), weights);
+        let subject = Subject::new(model.expect("fitting weights"), &weights);
         let landscape = survey(&subject, SurveyOptions::default(), &context).expect("states");
         let users = 0..subject.model.data.users();
         let longest = users.max_by_key(|&user| subject.model.data.history(user).len());

@@ -20,7 +20,6 @@ pub struct Subject {
     pub exact: Exact,
     /// The same weights integrated in other ways, for comparison.
     others: Vec<(Solver, Exact)>,
-    weights: Vec<Matrix>,
     users: HashMap<String, usize>,
 }
 
@@ -47,22 +46,22 @@ impl Subject {
         let (weights, _) = checkpoint::decode(&store.model(&entry.id)?)?;
         let settings = &model.config.model;
         let weights = parameters::fit(settings, model.data.items(), weights)?;
-        Ok(Self::new(model, weights))
+        Ok(Self::new(model, &weights))
     }
 
     /// From a model in memory and its weights, fitted.
-    pub fn new(model: ServedModel, weights: Vec<Matrix>) -> Self {
+    pub fn new(model: ServedModel, weights: &[Matrix]) -> Self {
         let settings = &model.config.model;
         let items = model.data.items();
-        let exact = Exact::new(settings, items, &weights);
+        let exact = Exact::new(settings, items, weights);
         let others = Solver::ALL
             .iter()
             .filter(|&&solver| solver != settings.solver && settings.solver != Solver::Gru)
-            .map(|&solver| (solver, integrated_by(solver, settings, items, &weights)))
+            .map(|&solver| (solver, integrated_by(solver, settings, items, weights)))
             .collect();
         let ids = model.data.user_ids.iter().enumerate();
         let users = ids.map(|(user, id)| (id.clone(), user)).collect();
-        Self { exact, others, weights, users, model }
+        Self { exact, others, users, model }
     }
 
     /// The same weights with gaps integrated by `solver`; `None` where the run has no field to
@@ -72,11 +71,6 @@ impl Subject {
             return Some(&self.exact);
         }
         self.others.iter().find(|(other, _)| *other == solver).map(|(_, exact)| exact)
-    }
-
-    /// The weights, in the order of [`parameters`].
-    pub fn weights(&self) -> &[Matrix] {
-        &self.weights
     }
 
     /// The index of the user with this id.

@@ -25,7 +25,7 @@ fn subject(solver: Solver) -> Subject {
     let prepared = Prepared::from_dataset(&data, &config, &context()).unwrap();
     let weights = parameters::initial(&config.model, prepared.data.items(), 3);
     let model = ServedModel::new("test", &config, weights.clone(), prepared, &context()).unwrap();
-    Subject::new(model, weights)
+    Subject::new(model, &weights)
 }
 
 const FEW: SurveyOptions = SurveyOptions { starts: 200, seed: 1 };

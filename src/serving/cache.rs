@@ -58,12 +58,6 @@ impl Answers {
         }
     }
 
-    pub fn clear(&self) {
-        if let Some(cache) = &self.0 {
-            cache.invalidate_all();
-        }
-    }
-
     pub fn len(&self) -> u64 {
         self.0.as_ref().map_or(0, Cache::entry_count)
     }

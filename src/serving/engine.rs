@@ -1,7 +1,7 @@
 //! The engine: one request from its body to its answer.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -21,7 +21,7 @@ use super::wire::{
 use super::{RequestError, ServeError, ServedModel};
 use crate::reasoning::{BreakerState, BreakerView, ReasonError, Reasoner, reasoner};
 use crate::routing::{Ask, Decision, Force, Levels, Path, Reason, Router};
-use crate::settings::{Config, ReasonerSettings, RouterSettings, ServerSettings};
+use crate::settings::{Config, ReasonerSettings, ServerSettings};
 
 /// What an engine is started with.
 pub struct EngineOptions {
@@ -34,8 +34,9 @@ pub struct EngineOptions {
     pub threads: usize,
 }
 
-/// The model in use and the number of the change that brought it, System 2's settings included.
+/// What answers: the model in use, System 2 and the settings.
 struct Live {
+    /// Counts the models; states of users belong to one.
     generation: u64,
     model: Arc<ServedModel>,
     reasoner: Arc<dyn Reasoner>,
@@ -48,8 +49,7 @@ struct Live {
 pub struct Engine {
     live: ArcSwap<Live>,
     /// Held while [`Live`] is replaced, so that two changes at once do not lose one.
-    changing: RwLock<()>,
-    generations: AtomicU64,
+    changing: Mutex<()>,
     router: Router,
     users: Users,
     compute: Compute,
@@ -86,8 +86,7 @@ impl Engine {
         };
         Ok(Arc::new(Self {
             live: ArcSwap::from_pointee(live),
-            changing: RwLock::new(()),
-            generations: AtomicU64::new(0),
+            changing: Mutex::new(()),
             router: Router::new(config.router, 0.0),
             users: Users::new(),
             compute: Compute::start(if threads == 0 { cores } else { threads })?,
@@ -103,23 +102,23 @@ impl Engine {
         self.started.elapsed().as_secs_f64()
     }
 
-    /// Put another model, or other settings of System 2 or the server, in place. Requests in
+    /// Put another model, or other settings of router, System 2 or cache, in place. Requests in
     /// flight finish with what they began with.
     ///
     /// # Errors
     /// [`ServeError::Reasoner`] where System 2's settings cannot work; then nothing changed.
     pub fn replace(&self, model: Arc<ServedModel>, config: &Config) -> Result<(), ServeError> {
-        let _held = self.changing.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _held = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.live.load_full();
+        let same_model = Arc::ptr_eq(&before.model, &model);
         // A breaker that is open stays open unless System 2 itself changed.
-        let same = before.settings == config.reasoner && Arc::ptr_eq(&before.model, &model);
-        let reasoner = if same {
+        let reasoner = if same_model && before.settings == config.reasoner {
             before.reasoner.clone()
         } else {
             reasoner(&config.reasoner, model.evidence.clone())?
         };
         self.live.store(Arc::new(Live {
-            generation: self.generations.fetch_add(1, Ordering::SeqCst) + 1,
+            generation: before.generation + u64::from(!same_model),
             reasoner,
             answers: Arc::new(Answers::new(&config.server)),
             settings: config.reasoner.clone(),
@@ -128,21 +127,6 @@ impl Engine {
         }));
         self.router.apply(config.router.clone(), self.now());
         Ok(())
-    }
-
-    /// Change the router's settings alone; answers already cached stay valid for their lifetime
-    /// only under the settings they were decided with, so they are dropped.
-    pub fn route_by(&self, settings: RouterSettings) {
-        self.live.load().answers.clear();
-        self.router.apply(settings, self.now());
-    }
-
-    pub fn router_settings(&self) -> RouterSettings {
-        self.router.settings()
-    }
-
-    pub fn settings(&self) -> ServerSettings {
-        self.live.load().server.clone()
     }
 
     pub fn model(&self) -> Arc<ServedModel> {

@@ -10,13 +10,11 @@ use serde_json::json;
 use super::{config_of, run_of};
 use crate::cli::arguments::{Common, ServeOptions};
 use crate::cli::output;
-use crate::serving::http::Server;
+use crate::serving::http::{Server, token_from_environment};
 use crate::serving::impressions::Impressions;
 use crate::serving::{Engine, EngineOptions, ServedModel};
 use crate::training::TrainEvent;
 
-/// The environment variable with the API's token.
-const TOKEN: &str = "DEEPM3_TOKEN";
 /// How soon Ctrl-C is heard.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -39,7 +37,7 @@ pub fn serve(options: &ServeOptions, common: &Common) -> Result<()> {
         impressions: Some(Impressions::open(&folder)?),
         threads: 0,
     })?;
-    let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
+    let token = token_from_environment();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let stopped = runtime.block_on(async {
         let server = Server::bind(engine.clone(), &config.server, token).await?;

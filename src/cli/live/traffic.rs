@@ -6,12 +6,10 @@ use super::{config_of, run_of};
 use crate::cli::arguments::{Common, TrafficOptions};
 use crate::cli::output;
 use crate::jobs::detached;
+use crate::serving::http::token_from_environment;
 use crate::serving::people::held_out;
 use crate::serving::traffic::{TrafficPlan, run};
 use crate::training::{Prepared, TrainEvent};
-
-/// Held-out users that requests are made from, at most.
-const PEOPLE: usize = 20_000;
 
 pub fn traffic(options: &TrafficOptions, common: &Common) -> Result<()> {
     let context = output::context::<TrainEvent>(common, |_| ())?;
@@ -33,8 +31,8 @@ pub fn traffic(options: &TrafficOptions, common: &Common) -> Result<()> {
     let plan = TrafficPlan {
         target: options.url.clone(),
         settings: config.traffic,
-        people: held_out(&prepared.data, &prepared.split, PEOPLE),
-        token: std::env::var("DEEPM3_TOKEN").ok().filter(|token| !token.is_empty()),
+        people: held_out(&prepared.data, &prepared.split),
+        token: token_from_environment(),
         allow_remote: options.allow_remote,
     };
     let quiet = common.quiet;

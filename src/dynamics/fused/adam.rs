@@ -46,11 +46,6 @@ impl FusedAdam {
         (&self.first, &self.second)
     }
 
-    /// Updates made so far.
-    pub fn updates(&self) -> u64 {
-        self.step
-    }
-
     /// Update `weights` in place. The result is the gradient norm before clipping, the same to the
     /// bit whatever the number of threads; `threads` 0 is one a core.
     ///

@@ -297,14 +297,18 @@ fn adam_follows_a_scalar_transcription() {
             exact.iter().map(|_| Scalar { first: 0.0, second: 0.0 }).collect();
         let mut adam = FusedAdam::new(&sizes);
         let (mut others, mut other) = (weights.clone(), FusedAdam::new(&sizes));
-        for t in 1..=4 {
+        for t in 1..=4i32 {
             let gradients = draw();
             let norm = adam.step(&mut weights, &gradients, how, 1);
             assert_eq!(norm.to_bits(), other.step(&mut others, &gradients, how, 3).to_bits());
             if t == 2 {
                 // As through a checkpoint.
                 let (first, second) = other.moments();
-                other = FusedAdam::restore(first.to_vec(), second.to_vec(), other.updates());
+                other = FusedAdam::restore(
+                    first.to_vec(),
+                    second.to_vec(),
+                    u64::from(t.unsigned_abs()),
+                );
             }
             let wide: Vec<f64> = gradients.iter().flatten().map(|&v| f64::from(v)).collect();
             let length = self::norm(&wide);

@@ -8,7 +8,7 @@ use crate::dynamics::parameters;
 use crate::jobs::{self, Context, Control};
 use crate::routing::Limit;
 use crate::serving::wire::ItemId;
-use crate::settings::{LimitMode, ReasonerKind, Solver};
+use crate::settings::{LimitMode, ReasonerKind, RouterSettings, Solver};
 use crate::training::Prepared;
 
 fn config() -> Config {
@@ -87,7 +87,8 @@ async fn the_cache_knows_user_history_path_and_settings() {
     assert!(!cached(other, Force::Fast).await, "another user");
     let later = RecommendRequest { query_time: Some(9.0), ..asks(1, 4) };
     assert!(!cached(later, Force::Fast).await, "another moment");
-    engine.route_by(RouterSettings { entropy: 0.2, ..Default::default() });
+    let strict = RouterSettings { entropy: 0.2, ..Default::default() };
+    engine.replace(engine.model(), &Config { router: strict, ..config() }).unwrap();
     assert!(!cached(asks(1, 4), Force::Fast).await, "other settings");
     let none =
         Config { server: ServerSettings { cache_size: 0, ..Default::default() }, ..config() };

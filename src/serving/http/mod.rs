@@ -31,3 +31,4 @@ mod token;
 
 pub use backend::Backend;
 pub use server::{BindError, Server, Stopped};
+pub use token::token_from_environment;

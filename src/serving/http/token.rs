@@ -8,6 +8,12 @@ use uuid::Uuid;
 use super::app::error;
 use crate::serving::RequestError;
 
+/// The token that `DEEPM3_TOKEN` holds, for a server or its clients; `None` where it is unset or
+/// empty.
+pub fn token_from_environment() -> Option<String> {
+    std::env::var("DEEPM3_TOKEN").ok().filter(|token| !token.is_empty())
+}
+
 /// A secret; not printed by accident, since it has no `Debug`.
 pub struct Token(String);
 

@@ -6,15 +6,12 @@ use tokio::runtime::Runtime;
 
 use crate::jobs;
 use crate::runs::{RunEntry, RunStore};
-use crate::serving::http::{BindError, Server};
+use crate::serving::http::{BindError, Server, token_from_environment};
 use crate::serving::impressions::Impressions;
 use crate::serving::people::held_out;
 use crate::serving::traffic::Person;
 use crate::serving::{Engine, EngineOptions, ServedModel};
 use crate::settings::Config;
-
-/// Held-out users that requests are made from, at most.
-const PEOPLE: usize = 20_000;
 
 /// How often the budget's levels are noted for the plots.
 const LEVELS: std::time::Duration = std::time::Duration::from_secs(1);
@@ -54,7 +51,7 @@ impl Host {
         let model = Arc::new(model);
         let impressions =
             Impressions::open(&store.dir().join(".impressions")).map_err(|error| told(&error))?;
-        let people = held_out(&model.data, &model.split, PEOPLE);
+        let people = held_out(&model.data, &model.split);
         let engine = Engine::start(EngineOptions {
             model,
             config: config.clone(),
@@ -68,7 +65,7 @@ impl Host {
             .enable_all()
             .build()
             .map_err(|error| told(&error))?;
-        let token = std::env::var("DEEPM3_TOKEN").ok().filter(|token| !token.is_empty());
+        let token = token_from_environment();
         let bound = runtime.block_on(Server::bind(engine.clone(), &config.server, token));
         let server = bound.map_err(|error| match error {
             BindError::Taken { port, free } => Refused::Taken { port, free },
