@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use super::cell::GatesBack;
 use super::field::{PointBack, SlopeBack, TanhBack};
-use super::gemm::{View, product, product_into};
+use super::gemm::{View, product};
 use super::plan::Shard;
 use super::scan::{Context, Slices, row, rows, scale};
+use super::weights::FieldLayers;
 
 /// Run `shard` back through all positions. `slices.scored` holds derivatives by now.
 pub(super) fn backward(context: &Context<'_>, shard: &Shard, slices: &mut Slices<'_>) {
@@ -19,8 +20,10 @@ pub(super) fn backward(context: &Context<'_>, shard: &Shard, slices: &mut Slices
         if context.query_gap {
             back.join(slices, &position.scored);
         }
-        for substep in position.substeps.iter().rev() {
-            back.flow(slices, substep, &mut scratch);
+        if let Some(field) = &context.layers.field {
+            for substep in position.substeps.iter().rev() {
+                back.flow(field, slices, substep, &mut scratch);
+            }
         }
         if !context.query_gap {
             back.join(slices, &position.scored);
@@ -75,7 +78,13 @@ impl Back<'_> {
     }
 
     /// Back through one substep.
-    fn flow(&mut self, slices: &mut Slices<'_>, substep: &Range<usize>, scratch: &mut Scratch) {
+    fn flow(
+        &mut self,
+        field: &FieldLayers,
+        slices: &mut Slices<'_>,
+        substep: &Range<usize>,
+        scratch: &mut Scratch,
+    ) {
         let context = self.context;
         let hidden = context.hidden;
         let flows = &self.shard.flows[substep.clone()];
@@ -103,12 +112,10 @@ impl Back<'_> {
                     out: &mut outer[at],
                 });
             }
-            let w_out = View::new(&context.transposed.w_out, 2 * hidden);
-            product(by_inner, View::new(outer, hidden), w_out);
+            field.outer_back.apply(outer, by_inner);
             let inner = &slices.inner[2 * at..2 * (at + size)];
             context.arch.dispatch(TanhBack { slopes: by_inner, out: inner });
-            let w_in = View::new(&context.transposed.w_in, hidden);
-            product(through, View::new(by_inner, 2 * hidden), w_in);
+            field.inner_back.apply(by_inner, through);
             let decay = context.decay;
             context.arch.dispatch(PointBack { through, decay, point: points, start: starts });
         }
@@ -123,7 +130,8 @@ impl Back<'_> {
         let hidden = context.hidden;
         let here = &self.shard.events[events.clone()];
         let from_state = &mut slices.from_state[rows(events, 3 * hidden)];
-        let before = &mut scratch.starts[..here.len() * hidden];
+        let size = here.len() * hidden;
+        let (before, through) = (&mut scratch.starts[..size], &mut scratch.through[..size]);
         let each = slices.input[rows(events, 3 * hidden)]
             .chunks_exact_mut(3 * hidden)
             .zip(from_state.chunks_exact_mut(3 * hidden))
@@ -139,10 +147,13 @@ impl Back<'_> {
                 direct,
             });
         }
-        let w_hidden = View::new(&context.transposed.w_hidden, hidden);
-        product_into(before, hidden, 0, View::new(from_state, 3 * hidden), w_hidden, true);
-        for (from, event) in before.chunks_exact(hidden).zip(here) {
-            self.slopes[row(event.row, hidden)].copy_from_slice(from);
+        context.layers.hidden_back.apply(from_state, through);
+        let parts = before.chunks_exact(hidden).zip(through.chunks_exact(hidden));
+        for ((direct, through), event) in parts.zip(here) {
+            let slopes = &mut self.slopes[row(event.row, hidden)];
+            for ((slope, direct), through) in slopes.iter_mut().zip(direct).zip(through) {
+                *slope = direct + through;
+            }
         }
     }
 }

@@ -8,11 +8,10 @@ use crate::dynamics::packed::activation::{sigmoid, tanh};
 pub(super) struct Gates<'a> {
     /// x·Wᵢ, `[3H]`: r, z, n side by side. Becomes σ, σ and tanh of the gates.
     pub input: &'a mut [f32],
-    /// h·W_h, `[3H]`. The part of n becomes hₙ, its bias included.
-    pub from_state: &'a mut [f32],
-    /// `[3H]` each.
+    /// h·W_h + b_h, `[3H]`.
+    pub from_state: &'a [f32],
+    /// `[3H]`.
     pub b_input: &'a [f32],
-    pub b_hidden: &'a [f32],
     /// h, `[H]`.
     pub before: &'a [f32],
     /// h′, `[H]`.
@@ -27,15 +26,13 @@ impl NullaryFnOnce for Gates<'_> {
         let hidden = self.after.len();
         let before = &self.before[..hidden];
         let (reset, update, new) = thirds_mut(self.input, hidden);
-        let (reset_h, update_h, new_h) = thirds_mut(self.from_state, hidden);
-        let (reset_bi, update_bi, new_bi) = thirds(self.b_input, hidden);
-        let (reset_bh, update_bh, new_bh) = thirds(self.b_hidden, hidden);
+        let (reset_h, update_h, new_h) = thirds(self.from_state, hidden);
+        let (reset_b, update_b, new_b) = thirds(self.b_input, hidden);
         for j in 0..hidden {
-            let r = sigmoid((reset[j] + reset_bi[j]) + (reset_h[j] + reset_bh[j]));
-            let z = sigmoid((update[j] + update_bi[j]) + (update_h[j] + update_bh[j]));
-            let from_state = new_h[j] + new_bh[j];
-            let n = tanh((new[j] + new_bi[j]) + r * from_state);
-            (reset[j], update[j], new[j], new_h[j]) = (r, z, n, from_state);
+            let r = sigmoid((reset[j] + reset_b[j]) + reset_h[j]);
+            let z = sigmoid((update[j] + update_b[j]) + update_h[j]);
+            let n = tanh((new[j] + new_b[j]) + r * new_h[j]);
+            (reset[j], update[j], new[j]) = (r, z, n);
             self.after[j] = n + z * (before[j] - n);
         }
     }

@@ -5,30 +5,10 @@ use pulp::NullaryFnOnce;
 
 use crate::dynamics::packed::activation::tanh;
 
-/// x ← tanh(x + b), for rows of b's length.
-pub(super) struct TanhRows<'a> {
-    pub values: &'a mut [f32],
-    pub bias: &'a [f32],
-}
-
-impl NullaryFnOnce for TanhRows<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        for row in self.values.chunks_exact_mut(self.bias.len()) {
-            for (value, bias) in row.iter_mut().zip(self.bias) {
-                *value = tanh(*value + bias);
-            }
-        }
-    }
-}
-
-/// What one slope k = o − λ·point, with o = tanh(raw + b), does to one row: `[H]` each.
+/// What one slope k = o − λ·point, with o = tanh(raw), does to one row: `[H]` each.
 pub(super) struct Advance<'a> {
     /// raw, and then o.
     pub raw: &'a mut [f32],
-    pub bias: &'a [f32],
     pub start: &'a [f32],
     pub point: &'a [f32],
     pub decay: f32,
@@ -46,12 +26,12 @@ impl NullaryFnOnce for Advance<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { raw, bias, start, point, decay, weight, reach, end, next } = self;
+        let Self { raw, start, point, decay, weight, reach, end, next } = self;
         let hidden = raw.len();
-        let (bias, start, point) = (&bias[..hidden], &start[..hidden], &point[..hidden]);
+        let (start, point) = (&start[..hidden], &point[..hidden]);
         let (end, next) = (&mut end[..hidden], &mut next[..hidden]);
         for j in 0..hidden {
-            let out = tanh(raw[j] + bias[j]);
+            let out = tanh(raw[j]);
             raw[j] = out;
             let slope = out - decay * point[j];
             end[j] += weight * slope;

@@ -6,10 +6,11 @@ use pulp::Arch;
 
 use super::Dropout;
 use super::cell::Gates;
-use super::field::{Advance, TanhRows};
+use super::field::Advance;
 use super::gemm::{View, product};
 use super::plan::Shard;
-use super::weights::{Named, NamedField, Transposed};
+use super::weights::{FieldLayers, Layers, Named};
+use crate::dynamics::packed::activation::Tanh;
 use crate::dynamics::solver::Stage;
 
 /// What all shards share.
@@ -22,7 +23,7 @@ pub(super) struct Context<'a> {
     pub query_gap: bool,
     pub dropout: Option<&'a Dropout>,
     pub weights: &'a Named<&'a [f32]>,
-    pub transposed: &'a Transposed,
+    pub layers: &'a Layers,
 }
 
 /// A shard's pieces of the buffers. E rows are its events, F its substeps' rows times the stages,
@@ -79,7 +80,7 @@ pub(super) fn forward(context: &Context<'_>, shard: &Shard, slices: &mut Slices<
         if !context.query_gap {
             keep(context, shard, slices, &position.scored, &states);
         }
-        if let Some(field) = &weights.field {
+        if let Some(field) = &context.layers.field {
             for substep in &position.substeps {
                 flow(context, field, shard, slices, substep, &mut states, &mut scratch);
             }
@@ -111,7 +112,7 @@ fn update(
         to.copy_from_slice(&states[row(event.row, hidden)]);
     }
     let from_state = &mut slices.from_state[rows(events, 3 * hidden)];
-    product(from_state, View::new(before, hidden), View::new(weights.w_hidden, 3 * hidden));
+    context.layers.hidden.apply(before, from_state);
     let each = slices.input[rows(events, 3 * hidden)]
         .chunks_exact_mut(3 * hidden)
         .zip(from_state.chunks_exact_mut(3 * hidden))
@@ -122,7 +123,6 @@ fn update(
             input,
             from_state,
             b_input: weights.b_input,
-            b_hidden: weights.b_hidden,
             before,
             after: &mut states[row(event.row, hidden)],
         });
@@ -166,7 +166,7 @@ impl Scratch {
 /// One step of the rows of `substep`.
 fn flow(
     context: &Context<'_>,
-    field: &NamedField<&[f32]>,
+    field: &FieldLayers,
     shard: &Shard,
     slices: &mut Slices<'_>,
     substep: &Range<usize>,
@@ -189,14 +189,13 @@ fn flow(
         let last = place + 1 == context.stages.len();
         let inner = &mut slices.inner[2 * at..2 * (at + size)];
         let outer = &mut slices.outer[at..at + size];
-        product(inner, View::new(points, hidden), View::new(field.w_in, 2 * hidden));
-        context.arch.dispatch(TanhRows { values: inner, bias: field.b_in });
-        product(outer, View::new(inner, 2 * hidden), View::new(field.w_out, hidden));
+        field.inner.apply(points, inner);
+        context.arch.dispatch(Tanh { values: inner });
+        field.outer.apply(inner, outer);
         for (place, flow) in flows.iter().enumerate() {
             let at = row(place, hidden);
             context.arch.dispatch(Advance {
                 raw: &mut outer[at.clone()],
-                bias: field.b_out,
                 start: &starts[at.clone()],
                 point: &points[at.clone()],
                 decay: context.decay,

@@ -7,7 +7,7 @@ use super::head;
 use super::plan::{self, Shard};
 use super::pool;
 use super::scan::{Context, Slices, forward};
-use super::weights::{Named, Transposed};
+use super::weights::{Layers, Named};
 use super::{Dropout, backward::backward};
 use crate::dynamics::batch::Batch;
 use crate::dynamics::solver::stages;
@@ -20,7 +20,6 @@ pub struct Fused {
     items: usize,
     threads: usize,
     buffers: Buffers,
-    transposed: Transposed,
     head: head::Buffers,
 }
 
@@ -110,7 +109,6 @@ impl Fused {
             items,
             threads: pool::threads(threads),
             buffers: Buffers::default(),
-            transposed: Transposed::default(),
             head: head::Buffers::default(),
         }
     }
@@ -131,7 +129,7 @@ impl Fused {
         dropout: Option<&Dropout>,
         gradients: &mut [Vec<f32>],
     ) -> f64 {
-        let Self { arch, settings, items, threads, buffers, transposed, head } = self;
+        let Self { arch, settings, items, threads, buffers, head } = self;
         let (arch, items, threads, hidden) = (*arch, *items, *threads, settings.hidden);
         let weights = Named::new(settings, weights.iter().map(Vec::as_slice));
         let into = Named::new(settings, gradients.iter_mut().map(Vec::as_mut_slice));
@@ -153,7 +151,7 @@ impl Fused {
             return 0.0;
         }
         buffers.resize(&shards, stages.len(), hidden);
-        transposed.fill(&weights, hidden);
+        let layers = Layers::new(arch, &weights);
         let context = Context {
             arch,
             hidden,
@@ -162,7 +160,7 @@ impl Fused {
             query_gap: settings.query_gap,
             dropout,
             weights: &weights,
-            transposed,
+            layers: &layers,
         };
         pool::run(threads, buffers.slices(&shards, stages.len(), hidden), |(shard, mut slices)| {
             forward(&context, shard, &mut slices);

@@ -1,6 +1,9 @@
 //! The parameters by name, from the list in the order of [`crate::dynamics::parameters`].
 
+use pulp::Arch;
+
 use super::gemm::transpose;
+use crate::dynamics::packed::linear::Linear;
 use crate::settings::{Head, ModelSettings, Solver};
 
 /// Borrowed weights or gradients: `&[f32]` or `&mut [f32]`, shapes as in the parameters.
@@ -60,23 +63,42 @@ impl<T> Named<T> {
     }
 }
 
-/// The matrices that every step of the backward scan multiplies by, transposed once a batch.
-#[derive(Default)]
-pub(super) struct Transposed {
-    /// `[3H, H]`.
-    pub w_hidden: Vec<f32>,
-    /// `[2H, H]`.
-    pub w_in: Vec<f32>,
-    /// `[H, 2H]`.
-    pub w_out: Vec<f32>,
+/// The matrices that every step of the two scans multiplies by, laid out once a batch as the
+/// product reads them; going back they are transposed, and have no bias.
+pub(super) struct Layers {
+    /// `[H]` to `[3H]`.
+    pub hidden: Linear,
+    /// `[3H]` to `[H]`.
+    pub hidden_back: Linear,
+    pub field: Option<FieldLayers>,
 }
 
-impl Transposed {
-    pub fn fill(&mut self, weights: &Named<&[f32]>, hidden: usize) {
-        transpose(weights.w_hidden, 3 * hidden, &mut self.w_hidden);
-        if let Some(field) = &weights.field {
-            transpose(field.w_in, 2 * hidden, &mut self.w_in);
-            transpose(field.w_out, hidden, &mut self.w_out);
-        }
+/// The vector field's.
+pub(super) struct FieldLayers {
+    /// `[H]` to `[2H]`.
+    pub inner: Linear,
+    /// `[2H]` to `[H]`.
+    pub inner_back: Linear,
+    /// `[2H]` to `[H]`.
+    pub outer: Linear,
+    /// `[H]` to `[2H]`.
+    pub outer_back: Linear,
+}
+
+impl Layers {
+    pub fn new(arch: Arch, weights: &Named<&[f32]>) -> Self {
+        let mut scratch = Vec::new();
+        let mut both = |weight: &[f32], bias: &[f32]| {
+            transpose(weight, bias.len(), &mut scratch);
+            let none = vec![0.0; weight.len() / bias.len()];
+            (Linear::from_rows(arch, weight, bias), Linear::from_rows(arch, &scratch, &none))
+        };
+        let (hidden, hidden_back) = both(weights.w_hidden, weights.b_hidden);
+        let field = weights.field.as_ref().map(|field| {
+            let (inner, inner_back) = both(field.w_in, field.b_in);
+            let (outer, outer_back) = both(field.w_out, field.b_out);
+            FieldLayers { inner, inner_back, outer, outer_back }
+        });
+        Self { hidden, hidden_back, field }
     }
 }

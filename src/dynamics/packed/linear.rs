@@ -48,6 +48,28 @@ impl Linear {
         Self { arch, inputs, outputs, panels, bias: packed_bias }
     }
 
+    /// From a row-major `[inputs, outputs]` weight and `bias`, one value an output.
+    ///
+    /// # Panics
+    /// Where the weight is not whole rows of the bias's length.
+    pub fn from_rows(arch: Arch, weight: &[f32], bias: &[f32]) -> Self {
+        let (inputs, outputs) = (weight.len() / bias.len(), bias.len());
+        assert_eq!(weight.len(), inputs * outputs, "rows as wide as the bias");
+        let width = run(arch, Width);
+        let filled = outputs.next_multiple_of(width);
+        let mut packed_bias = Aligned::zeros(filled);
+        packed_bias.values_mut()[..outputs].copy_from_slice(bias);
+        let mut panels = Aligned::zeros(filled * inputs);
+        let each = panels.values_mut().chunks_exact_mut(inputs * width);
+        for (panel, first) in each.zip((0..outputs).step_by(width)) {
+            let count = width.min(outputs - first);
+            for (to, row) in panel.chunks_exact_mut(width).zip(weight.chunks_exact(outputs)) {
+                to[..count].copy_from_slice(&row[first..first + count]);
+            }
+        }
+        Self { arch, inputs, outputs, panels, bias: packed_bias }
+    }
+
     /// Width of the result.
     pub fn outputs(&self) -> usize {
         self.outputs
