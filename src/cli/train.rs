@@ -9,13 +9,14 @@ use serde_json::json;
 
 use super::arguments::{AblationOptions, Common, EvaluateOptions, TrainOptions, Usage};
 use super::output;
-use crate::dynamics::model::System1;
-use crate::dynamics::{device, parameters};
+use crate::dynamics::device::{self, DeviceInfo};
+use crate::dynamics::parameters;
 use crate::evaluation::mean_metric;
 use crate::jobs::{Cancelled, Context};
 use crate::runs::{AblationTable, LatencyRecord, RunEntry, RunState, RunStore, RunSummary};
 use crate::settings::{Config, Protocol, Solver};
 use crate::training::evaluate::{self as evaluation, per_query};
+use crate::training::scorer::Scorer;
 use crate::training::{Plan, Prepared, RunKey, TrainError, TrainEvent, ablation, checkpoint};
 
 /// The config of the options, on top of the preset that fits where none is named: the built-in
@@ -276,7 +277,7 @@ fn resume_group(group: &str, options: &AblationOptions, common: &Common) -> Resu
     let context = events(common, Vec::new(), Ended::default())?;
     let prepared = Prepared::load(&shared, &context)?;
     let info = device::choose(&common.device)?;
-    let (device, label) = (info.open()?, info.label());
+    let device = info.open()?;
     for entry in &all {
         let mut dir = match entry.state {
             RunState::Interrupted | RunState::Done => store.open_run(&entry.id)?,
@@ -290,7 +291,7 @@ fn resume_group(group: &str, options: &AblationOptions, common: &Common) -> Resu
             }
             ablation::resume(dir, &config, &prepared, &common.device, &context).map_err(stopped)?;
         } else if let Some(mut summary) = entry.summary.clone().filter(|s| s.latency.is_none()) {
-            let at = (&device, label.as_str());
+            let at = (&info, &device);
             let (_, latency) = judge(&store, &config, &summary, &prepared, at, &context)?;
             summary.latency = latency;
             dir.write_summary(&summary)?;
@@ -311,7 +312,7 @@ fn judge<E>(
     config: &Config,
     summary: &RunSummary,
     prepared: &Prepared,
-    at: (&Device, &str),
+    (info, device): (&DeviceInfo, &Device),
     context: &Context<E>,
 ) -> Result<(Vec<u32>, Option<LatencyRecord>)> {
     if prepared.record.fingerprint != summary.data.fingerprint {
@@ -322,15 +323,16 @@ fn judge<E>(
         }
         .into());
     }
+    // As in a training that has the machine to itself.
+    let threads = info.is_cpu().then(device::cores);
     let (weights, _) = checkpoint::decode(&store.model(&summary.run)?)?;
     let weights = parameters::fit(&config.model, prepared.data.items(), weights)?;
-    let model = System1::new(&config.model, &parameters::upload(&weights, at.0));
     let (data, split) = (&prepared.data, &prepared.split);
-    let settings = (&config.model, &config.evaluation);
+    let sizes = (data.items(), split.input_len);
+    let scorer = Scorer::new(&config.model, sizes, &weights, device, threads);
     let go_on = || -> Result<(), Cancelled> { context.checkpoint() };
-    let ranks = evaluation::ranks(&model, data, &split.test, split.input_len, settings, go_on)?;
-    let latency =
-        evaluation::latency(&model, data, &split.test, split.input_len, &config.model, at);
+    let ranks = evaluation::ranks(&scorer, data, &split.test, &config.evaluation, go_on)?;
+    let latency = evaluation::latency(&scorer, data, &split.test, &info.label());
     Ok((ranks, latency))
 }
 
@@ -348,7 +350,7 @@ pub fn evaluate(options: &EvaluateOptions, common: &Common) -> Result<()> {
     let prepared = Prepared::load(&config, &context)?;
     let info = device::choose(&common.device)?;
     let (device, label) = (info.open()?, info.label());
-    let at = (&device, label.as_str());
+    let at = (&info, &device);
     let (ranks, latency) = judge(&store, &config, &summary, &prepared, at, &context)?;
     let metrics = per_query(&ranks);
     let (hr10, ndcg10) = (mean_metric(&[metrics.hit]), mean_metric(&[metrics.ndcg]));

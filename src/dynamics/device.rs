@@ -181,8 +181,12 @@ fn cpu_name() -> String {
         .and_then(|system| system.cpus().first().map(|cpu| cpu.brand().trim().to_owned()))
         .filter(|brand| !brand.is_empty())
         .unwrap_or_else(|| "CPU".to_owned());
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{brand} ({cores} cores)")
+    format!("{brand} ({} cores)", cores())
+}
+
+/// Threads that can run at once on this machine, or that this process is given.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 impl DeviceInfo {

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use super::model::{ROWS, ServedModel, steps};
+use super::model::{ROWS, ServedModel};
 use super::perceive::{best, uncertainty};
 use super::request::Asked;
 use super::users::UserState;
@@ -18,6 +18,7 @@ use super::{RequestError, ServeError};
 use crate::dynamics::batch::warp;
 use crate::dynamics::packed::{Step, Workspace};
 use crate::routing::Uncertainty;
+use crate::training::scorer::steps;
 
 /// What is to be computed.
 pub struct Job {

@@ -75,7 +75,7 @@ impl Engine {
     /// [`ServeError`] where System 2's settings cannot work or a thread is refused.
     pub fn start(options: EngineOptions) -> Result<Arc<Self>, ServeError> {
         let EngineOptions { model, config, impressions, threads } = options;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = crate::dynamics::device::cores();
         let live = Live {
             generation: 0,
             reasoner: reasoner(&config.reasoner, model.evidence.clone())?,

@@ -6,16 +6,15 @@ use std::sync::Arc;
 use super::ServeError;
 use crate::data::Dataset;
 use crate::data::split::{Query, Split};
-use crate::dynamics::batch::warp;
-use crate::dynamics::packed::{PackedSystem1, Step, Workspace};
+use crate::dynamics::packed::{PackedSystem1, Workspace};
 use crate::dynamics::parameters;
 use crate::evaluation::{Temperature, fit_temperature};
 use crate::jobs::Context;
 use crate::reasoning::Evidence;
 use crate::routing::ItemGenres;
 use crate::runs::{RunEntry, RunStore};
-use crate::settings::{Config, ModelSettings};
-use crate::training::{Prepared, TrainError, checkpoint};
+use crate::settings::Config;
+use crate::training::{Prepared, TrainError, checkpoint, scorer};
 
 /// Validation queries that the temperature is fitted on, at most.
 const CALIBRATION_QUERIES: usize = 1000;
@@ -133,29 +132,7 @@ impl ServedModel {
 
     /// Scores of all items for held-out queries, `[Q, N]`.
     pub fn score_queries(&self, queries: &[Query], workspace: &mut Workspace) -> Vec<f32> {
-        let (data, model) = (&self.data, &self.config.model);
-        let steps: Vec<Vec<Step>> = queries
-            .iter()
-            .map(|query| {
-                let history = query.start..query.target;
-                steps(model, &data.item[history.clone()], &data.time[history], None)
-            })
-            .collect();
-        let rows: Vec<&[Step]> = steps.iter().map(Vec::as_slice).collect();
-        let mut states = vec![0.0; queries.len() * self.packed.hidden()];
-        self.packed.advance(workspace, &mut states, &rows);
-        if model.query_gap {
-            let gaps: Vec<f32> = queries
-                .iter()
-                .map(|query| {
-                    warp(model.warp, data.time[query.target] - data.time[query.target - 1])
-                })
-                .collect();
-            self.packed.flow(workspace, &mut states, &gaps);
-        }
-        let mut scores = vec![0.0; queries.len() * data.items()];
-        self.packed.scores(workspace, &states, &mut scores);
-        scores
+        scorer::scores(&self.packed, &self.config.model, &self.data, queries, workspace)
     }
 
     /// The dense index of a catalogue id.
@@ -181,24 +158,4 @@ impl ServedModel {
     pub fn title(&self, item: u32) -> Option<&str> {
         self.data.meta.get(item as usize).and_then(|meta| meta.title.as_deref())
     }
-}
-
-/// A history (Unix milliseconds, never falling) as steps of the model. `after` is the time of the
-/// event before the first, where the state goes on from one.
-pub(super) fn steps(
-    model: &ModelSettings,
-    items: &[u32],
-    times: &[i64],
-    after: Option<i64>,
-) -> Vec<Step> {
-    let mut before = after;
-    items
-        .iter()
-        .zip(times)
-        .map(|(&item, &time)| {
-            let dt = before.map_or(0.0, |before| warp(model.warp, time - before));
-            before = Some(time);
-            Step { dt, item }
-        })
-        .collect()
 }

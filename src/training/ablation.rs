@@ -208,7 +208,7 @@ fn measure(
 /// How many trainings run at once.
 fn parallel(plan: &Plan, info: &DeviceInfo) -> usize {
     match plan.config.training.parallel {
-        0 if info.is_cpu() => std::thread::available_parallelism().map_or(1, usize::from),
+        0 if info.is_cpu() => device::cores(),
         0 => 1,
         wanted => wanted,
     }
@@ -216,7 +216,7 @@ fn parallel(plan: &Plan, info: &DeviceInfo) -> usize {
 
 /// Threads for each of so many trainings at once on the CPU.
 fn threads_each(trainings: usize) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = device::cores();
     (cores / trainings.max(1)).max(1)
 }
 

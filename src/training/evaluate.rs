@@ -2,12 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use burn::tensor::Device;
-
+use super::scorer::Scorer;
 use crate::data::Dataset;
 use crate::data::split::Query;
 use crate::dynamics::batch::Batch;
-use crate::dynamics::model::System1;
 use crate::evaluation::{Latency, hit, ndcg, rank};
 use crate::jobs::Cancelled;
 use crate::runs::LatencyRecord;
@@ -64,27 +62,20 @@ pub fn batch_of(
 /// # Errors
 /// [`Cancelled`] when `go_on` says so.
 pub fn ranks(
-    model: &System1,
+    scorer: &Scorer<'_>,
     data: &Dataset,
     queries: &[Query],
-    input_len: usize,
-    settings: (&ModelSettings, &EvaluationSettings),
+    evaluation: &EvaluationSettings,
     mut go_on: impl FnMut() -> Result<(), Cancelled>,
 ) -> Result<Vec<u32>, Cancelled> {
-    let (model_settings, evaluation) = settings;
-    let rows = evaluation.batch_size.min(queries.len().max(1));
+    let rows = scorer.rows(evaluation.batch_size.min(queries.len().max(1)));
     let mut ranks = Vec::with_capacity(queries.len());
     for chunk in queries.chunks(rows) {
         go_on()?;
-        let batch = batch_of(data, chunk, rows, input_len, model_settings);
-        let scores = model.forward(&batch).into_data();
-        // Scores are f32 on every device we open.
-        let scores = scores.as_slice::<f32>().unwrap_or_default();
-        for (query, row) in chunk.iter().zip(scores.chunks(data.items())) {
+        ranks.extend(scorer.each(data, chunk, rows, |query, scores| {
             let target = data.item[query.target] as usize;
-            let seen = excluded(data, query, evaluation.mask_seen);
-            ranks.push(rank(row, target, &seen));
-        }
+            rank(scores, target, &excluded(data, query, evaluation.mask_seen))
+        }));
     }
     Ok(ranks)
 }
@@ -96,12 +87,10 @@ const SAMPLES: std::ops::RangeInclusive<usize> = 20..=100;
 /// Time from a history on the host to scores on the host, for 64 requests at once and for one,
 /// after warm-up. `None` for an empty query list.
 pub fn latency(
-    model: &System1,
+    scorer: &Scorer<'_>,
     data: &Dataset,
     queries: &[Query],
-    input_len: usize,
-    settings: &ModelSettings,
-    device: (&Device, &str),
+    device: &str,
 ) -> Option<LatencyRecord> {
     let time = |rows: usize| {
         let first = queries.first()?;
@@ -114,9 +103,8 @@ pub fn latency(
             .collect();
         let answer = |asked: &[Query]| {
             let begun = Instant::now();
-            let batch = batch_of(data, asked, rows, input_len, settings);
-            let scores = model.forward(&batch).into_data();
-            std::hint::black_box(&scores);
+            let seen = scorer.each(data, asked, rows, |_, scores| std::hint::black_box(scores)[0]);
+            std::hint::black_box(&seen);
             begun.elapsed().as_secs_f64() * 1e3
         };
         for asked in requests.iter().take(3) {
@@ -134,5 +122,5 @@ pub fn latency(
         Latency::from_ms(&samples)
     };
     let (batch64, single) = (time(64)?, time(1)?);
-    Some(LatencyRecord { device: device.1.to_owned(), batch64, single })
+    Some(LatencyRecord { device: device.to_owned(), batch64, single })
 }

@@ -9,9 +9,11 @@ pub mod baselines;
 pub mod checkpoint;
 mod error;
 pub mod evaluate;
+mod negatives;
 mod plan;
 pub mod prepared;
 mod schedule;
+pub mod scorer;
 pub mod trainer;
 
 pub use error::TrainError;

@@ -13,8 +13,9 @@ use burn::tensor::{Device, Tensor};
 
 use super::checkpoint::{Best, Checkpoint, Position};
 use super::evaluate::{self, per_query};
+use super::negatives::Proposals;
+use super::scorer::Scorer;
 use super::{Prepared, TrainError, TrainEvent};
-use crate::dynamics::model::System1;
 use crate::dynamics::parameters::{self, Matrix};
 use crate::jobs::Context;
 use crate::runs::{MetricRecord, RunDir};
@@ -57,6 +58,12 @@ pub fn train(
         step: training.position.step,
     };
     context.send(started);
+    if task.config.training.negatives > 0 && !task.sampled() {
+        context.send(TrainEvent::Message(format!(
+            "training.negatives is for the CPU: {} scores the whole catalogue at every step",
+            task.device_label
+        )));
+    }
     training.run(dir, context)?;
     // The test can be stopped or killed too, and must not cost the training.
     training.save(dir, context)?;
@@ -67,6 +74,8 @@ pub fn train(
 struct Training<'a> {
     task: &'a Task<'a>,
     learner: Learner,
+    /// How items are drawn, where a step scores drawn ones only.
+    proposals: Option<Proposals>,
     position: Position,
     best: Vec<Matrix>,
     loss_sum: f64,
@@ -88,6 +97,9 @@ impl<'a> Training<'a> {
         let mut training = Self {
             task,
             learner: task.learner(initial, None),
+            proposals: task
+                .sampled()
+                .then(|| Proposals::count(&task.prepared.data, &task.prepared.split.train)),
             position: Position { fingerprint: fingerprint.clone(), ..Position::default() },
             best: Vec::new(),
             loss_sum: 0.0,
@@ -238,13 +250,12 @@ impl<'a> Training<'a> {
         context: &Context<TrainEvent>,
     ) -> Result<(), TrainError> {
         let task = self.task;
-        let model = System1::new(&task.config.model, &self.learner.tensors(task.device));
+        let weights = self.weights()?;
         let ranks = evaluate::ranks(
-            &model,
+            &task.scorer(&weights),
             &task.prepared.data,
             &task.prepared.split.valid,
-            task.prepared.split.input_len,
-            (&task.config.model, &task.config.evaluation),
+            &task.config.evaluation,
             // A stop during validation goes back to the last step, which is saved by then.
             || context.checkpoint(),
         );
@@ -267,7 +278,7 @@ impl<'a> Training<'a> {
             let (epoch, ndcg10_bits) = (self.position.epoch, valid_ndcg10.to_bits());
             self.position.best = Some(Best { epoch, ndcg10_bits });
             self.position.stale = 0;
-            self.best = self.weights()?;
+            self.best = weights;
         } else {
             self.position.stale += 1;
         }
@@ -347,6 +358,17 @@ impl<'a> Training<'a> {
 }
 
 impl Task<'_> {
+    /// Whether a step scores drawn items only.
+    fn sampled(&self) -> bool {
+        self.config.training.negatives > 0 && self.threads.is_some()
+    }
+
+    /// A model of these weights, where this training takes place.
+    fn scorer(&self, weights: &[Matrix]) -> Scorer<'_> {
+        let sizes = (self.prepared.data.items(), self.prepared.split.input_len);
+        Scorer::new(&self.config.model, sizes, weights, self.device, self.threads)
+    }
+
     fn learner(&self, weights: Vec<Matrix>, moments: Option<Moments>) -> Learner {
         let (model, items) = (&self.config.model, self.prepared.data.items());
         match self.threads {

@@ -25,7 +25,7 @@ pub(super) struct Watch<'a> {
 impl<'a> Watch<'a> {
     /// `threads` of 0 are all there are.
     pub fn new(go_on: GoOn<'a>, threads: usize) -> Self {
-        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        let all = || crate::dynamics::device::cores();
         let threads = if threads == 0 { all() } else { threads };
         let (due, cancelled) = (AtomicU64::new(0), AtomicBool::new(false));
         Self { go_on, started: Instant::now(), due, cancelled, threads }

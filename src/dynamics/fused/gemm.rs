@@ -20,6 +20,11 @@ impl<'a> View<'a> {
         Self { values, rows, cols, row_step: cols, col_step: 1 }
     }
 
+    /// Number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
     /// Columns `first..first + cols` of a matrix that is not transposed.
     pub fn columns(self, first: usize, cols: usize) -> Self {
         assert!(self.col_step == 1 && first + cols <= self.cols, "columns of the matrix");

@@ -2,19 +2,23 @@
 
 use pulp::Arch;
 
-use super::gemm::{View, product};
+use super::gemm::{View, product_into};
 use super::plan::Shard;
 use super::pool::{run, split};
 use super::softmax::ColumnSums;
 
-/// Rows of a weight matrix, and of the embedding, that are one task: constants, since results must
-/// not depend on the number of threads.
+/// Rows of a weight matrix that are one task, and events about: constants, since results must not
+/// depend on the number of threads.
 const ROWS: usize = 32;
-const ITEMS: usize = 1024;
+const EVENTS: usize = 256;
+/// Values that are set to zero at once.
+const ZEROS: usize = 1 << 16;
 
 /// Collects the work, then does it.
 pub(super) struct Tasks<'a> {
     arch: Arch,
+    /// Whether gradients add to what is there; they replace it otherwise.
+    more: bool,
     tasks: Vec<Task<'a>>,
 }
 
@@ -23,20 +27,11 @@ enum Task<'a> {
     Product { out: &'a mut [f32], a: View<'a>, b: View<'a> },
     /// `out` ← sums of the columns.
     Sums { out: &'a mut [f32], values: &'a [f32] },
-    /// Add derivatives by embedded items to rows `first..` of the embedding's.
-    Embedding {
-        first: usize,
-        out: &'a mut [f32],
-        hidden: usize,
-        shards: &'a [Shard],
-        slopes: &'a [f32],
-        keep: bool,
-    },
 }
 
 impl<'a> Tasks<'a> {
-    pub fn new(arch: Arch) -> Self {
-        Self { arch, tasks: Vec::new() }
+    pub fn new(arch: Arch, more: bool) -> Self {
+        Self { arch, more, tasks: Vec::new() }
     }
 
     /// The gradients of x·W + b, from all inputs, `[R, I]`, and derivatives by the outputs, `[R, O]`.
@@ -56,52 +51,55 @@ impl<'a> Tasks<'a> {
         self.tasks.push(Task::Sums { out: bias, values: slopes });
     }
 
-    /// The gradient of the embedding, `[N + 1, H]`, from derivatives by every event's row; added to
-    /// what it holds where `keep`. The padding's row has none.
-    pub fn embedding(
-        &mut self,
-        out: &'a mut [f32],
-        hidden: usize,
-        shards: &'a [Shard],
-        slopes: &'a [f32],
-        keep: bool,
-    ) {
-        for (place, out) in out.chunks_mut(ITEMS * hidden).enumerate() {
-            let first = place * ITEMS;
-            self.tasks.push(Task::Embedding { first, out, hidden, shards, slopes, keep });
-        }
-    }
-
     pub fn run(self, threads: usize) {
-        let arch = self.arch;
-        run(threads, self.tasks, |task| task.run(arch));
+        let (arch, accumulate) = (self.arch, self.more);
+        run(threads, self.tasks, |task| match task {
+            Task::Product { out, a, b } => product_into(out, b.cols(), 0, a, b, accumulate),
+            Task::Sums { out, values: of } => {
+                arch.dispatch(ColumnSums { values: of, sums: out, accumulate });
+            }
+        });
     }
 }
 
-impl Task<'_> {
-    fn run(self, arch: Arch) {
-        match self {
-            Self::Product { out, a, b } => product(out, a, b),
-            Self::Sums { out, values } => {
-                arch.dispatch(ColumnSums { values, sums: out, accumulate: false });
-            }
-            Self::Embedding { first, out, hidden, shards, slopes, keep } => {
-                if !keep {
-                    out.fill(0.0);
-                }
-                // Every task goes over all events and takes its own, always in the same order.
-                let events = shards.iter().flat_map(|shard| &shard.events);
-                for (event, slope) in events.zip(slopes.chunks_exact(hidden)) {
-                    let Some(at) = event.item.checked_sub(first).map(|row| row * hidden) else {
-                        continue;
-                    };
-                    if let Some(row) = out.get_mut(at..at + hidden) {
-                        row.iter_mut().zip(slope).for_each(|(sum, slope)| *sum += slope);
-                    }
-                }
-            }
-        }
+/// Add the derivatives by embedded items, a row an event, to the rows of `out`, `[R, H]`, that they
+/// sink to. Events are sorted by these rows and cut between them, so that every row is summed by
+/// one task, always in the same order.
+pub(super) fn embedding(
+    threads: usize,
+    out: &mut [f32],
+    hidden: usize,
+    shards: &[Shard],
+    slopes: &[f32],
+) {
+    let events = shards.iter().flat_map(|shard| &shard.events);
+    let mut order: Vec<(usize, usize)> =
+        events.enumerate().map(|(place, event)| (event.sink, place)).collect();
+    order.sort_unstable();
+    let (mut tasks, mut rest, mut passed) = (Vec::new(), out, 0);
+    let mut events = order.as_slice();
+    while !events.is_empty() {
+        // A row is never shared between two tasks.
+        let last = events[EVENTS.min(events.len()) - 1].0;
+        let (here, others) = events.split_at(events.partition_point(|&(sink, _)| sink <= last));
+        let first = here[0].0;
+        let (_, from) = rest.split_at_mut((first - passed) * hidden);
+        let (rows, after) = from.split_at_mut((last + 1 - first) * hidden);
+        tasks.push((first, here, rows));
+        (rest, passed, events) = (after, last + 1, others);
     }
+    run(threads, tasks, |(first, events, rows)| {
+        for &(sink, place) in events {
+            let row = &mut rows[(sink - first) * hidden..][..hidden];
+            let slope = &slopes[place * hidden..][..hidden];
+            row.iter_mut().zip(slope).for_each(|(sum, slope)| *sum += slope);
+        }
+    });
+}
+
+/// `values` ← 0.
+pub(super) fn clear(threads: usize, values: &mut [f32]) {
+    run(threads, values.chunks_mut(ZEROS).collect(), |values| values.fill(0.0));
 }
 
 /// Cut a buffer into the shards' pieces, `width` values for each of what `count` counts.

@@ -53,41 +53,69 @@ struct Block<'a> {
     by_rows: &'a mut [f32],
 }
 
+/// The right answers of the scored states.
+pub(super) struct Answers<'a> {
+    /// Column of each; or, where they are scored apart, the column that repeats it and so does not
+    /// count, [`NO_COLUMN`] where none does.
+    pub columns: &'a [usize],
+    /// Scores of right answers that are no columns of the weights; become the derivatives by them.
+    pub apart: Option<&'a mut [f32]>,
+}
+
+/// See [`Answers::columns`].
+pub(super) const NO_COLUMN: usize = usize::MAX;
+
+/// The score of a column that does not count: e to it is 0 beside any other.
+const IGNORED: f32 = -1e30;
+
+/// The derivatives that a head adds up.
+pub(super) struct Sums<'a> {
+    /// As the weight.
+    pub weight: &'a mut [f32],
+    /// `[N]`.
+    pub bias: &'a mut [f32],
+    /// Whether they hold sums already; they are overwritten otherwise.
+    pub more: bool,
+}
+
 impl Head<'_> {
-    /// Mean cross entropy of `states`, `[Q, H]`, for Q ≥ 1 `targets`. `states` becomes the
-    /// derivative by them; `by_weight` and `by_bias` are overwritten with the derivatives.
+    /// Σ cross entropy of `states`, `[Q, H]`, in nats. `states` becomes the derivative of `weight`
+    /// times it by them, and `sums` grows by that by the head's own weights.
     pub fn loss(
         &self,
         buffers: &mut Buffers,
         states: &mut [f32],
-        targets: &[usize],
-        by_weight: &mut [f32],
-        by_bias: &mut [f32],
+        answers: Answers<'_>,
+        weight: f32,
+        sums: &mut Sums<'_>,
     ) -> f64 {
         let chunk = (SCORES / self.bias.len()).clamp(*STATES.start(), *STATES.end());
-        let weight = 1.0 / targets.len() as f32;
+        let mut apart = answers.apart.map(|scores| scores.chunks_mut(chunk));
         let mut total = 0.0;
-        let chunks = states.chunks_mut(chunk * self.hidden).zip(targets.chunks(chunk));
-        for (place, (states, targets)) in chunks.enumerate() {
-            let more = place > 0;
-            total += self.chunk(buffers, states, targets, weight, by_weight, by_bias, more);
+        for (states, columns) in
+            states.chunks_mut(chunk * self.hidden).zip(answers.columns.chunks(chunk))
+        {
+            let apart = apart.as_mut().and_then(Iterator::next);
+            total += self.chunk(buffers, states, Answers { columns, apart }, weight, sums);
+            sums.more = true;
         }
-        total / targets.len() as f64
+        total
     }
 
     /// Σ cross entropy of one chunk.
-    #[expect(clippy::too_many_arguments, reason = "what `loss` is given, and what it adds")]
     fn chunk(
         &self,
         buffers: &mut Buffers,
         states: &mut [f32],
-        targets: &[usize],
+        answers: Answers<'_>,
         weight: f32,
-        by_weight: &mut [f32],
-        by_bias: &mut [f32],
-        accumulate: bool,
+        sums: &mut Sums<'_>,
     ) -> f64 {
-        let (hidden, items, count) = (self.hidden, self.bias.len(), targets.len());
+        let Answers { columns, apart } = answers;
+        let Sums { weight: by_weight, bias: by_bias, more: accumulate } = sums;
+        let accumulate = *accumulate;
+        let columns_count = apart.is_none();
+        let (hidden, items, count) = (self.hidden, self.bias.len(), columns.len());
         let blocks = items.div_ceil(ITEMS);
         let Buffers { scores, parts, by_state, totals } = buffers;
         scores.resize(scores.len().max(count * items), 0.0);
@@ -96,7 +124,7 @@ impl Head<'_> {
         let sizes = || (0..items).step_by(ITEMS).map(|first| ITEMS.min(items - first));
         // A tied head's gradient is cut by items, another's by hidden units.
         let (by_rows, by_units): (&mut [f32], &mut [f32]) =
-            if self.tied { (by_weight, &mut []) } else { (&mut [], by_weight) };
+            if self.tied { (&mut **by_weight, &mut []) } else { (&mut [], &mut **by_weight) };
         let width = if self.tied { hidden } else { 0 };
         let by_rows = split(by_rows, sizes().map(|size| size * width));
         let mut work: Vec<Block<'_>> = split(scores, sizes().map(|size| count * size))
@@ -112,10 +140,14 @@ impl Head<'_> {
             })
             .collect();
         let seen: &[f32] = states;
-        run(self.threads, work.iter_mut().collect(), |block| self.score(block, seen, targets));
-        let loss = combine(&work, targets, weight, totals);
         run(self.threads, work.iter_mut().collect(), |block| {
-            self.back(block, seen, targets, weight, totals, accumulate);
+            self.score(block, seen, columns, columns_count);
+        });
+        let loss = combine(&work, columns, apart, weight, totals);
+        // What a right answer takes off the derivative by its column.
+        let right = if columns_count { weight } else { 0.0 };
+        run(self.threads, work.iter_mut().collect(), |block| {
+            self.back(block, seen, (columns, right), totals, accumulate);
         });
         let tasks = by_units.chunks_mut(UNITS * items).enumerate().collect();
         run(self.threads, tasks, |(place, rows)| {
@@ -146,8 +178,9 @@ impl Head<'_> {
         }
     }
 
-    /// Scores of a block, and their exponentials in place.
-    fn score(&self, block: &mut Block<'_>, states: &[f32], targets: &[usize]) {
+    /// Scores of a block, and their exponentials in place. Columns of `targets` are right answers,
+    /// or are ignored.
+    fn score(&self, block: &mut Block<'_>, states: &[f32], targets: &[usize], count: bool) {
         let weight = self.weight(block);
         product(block.scores, View::new(states, self.hidden), weight);
         let size = block.by_bias.len();
@@ -156,6 +189,9 @@ impl Head<'_> {
         for ((scores, part), target) in rows {
             let here = target.checked_sub(block.first).filter(|&place| place < size);
             let right = here.map_or(0.0, |place| scores[place] + bias[place]);
+            if let (Some(place), false) = (here, count) {
+                scores[place] = IGNORED;
+            }
             let (most, sum) = self.arch.dispatch(Exponentials { scores, bias });
             *part = Part { most, sum, right };
         }
@@ -166,8 +202,7 @@ impl Head<'_> {
         &self,
         block: &mut Block<'_>,
         states: &[f32],
-        targets: &[usize],
-        weight: f32,
+        (targets, right): (&[usize], f32),
         totals: &[(f32, f32)],
         accumulate: bool,
     ) {
@@ -177,7 +212,7 @@ impl Head<'_> {
             let factor = factor * (part.most - most).exp();
             self.arch.dispatch(Scale { values, factor });
             if let Some(place) = target.checked_sub(block.first).filter(|&place| place < size) {
-                values[place] -= weight;
+                values[place] -= right;
             }
         }
         let (values, sums) = (&*block.scores, &mut *block.by_bias);
@@ -192,10 +227,12 @@ impl Head<'_> {
     }
 }
 
-/// Put the blocks together: Σ cross entropy, and the totals of every row.
+/// Put the blocks together: Σ cross entropy, and the totals of every row. Scores of right answers
+/// that stand `apart` become the derivatives by them.
 fn combine(
     blocks: &[Block<'_>],
     targets: &[usize],
+    mut apart: Option<&mut [f32]>,
     weight: f32,
     totals: &mut Vec<(f32, f32)>,
 ) -> f64 {
@@ -203,11 +240,18 @@ fn combine(
     let mut loss = 0.0;
     for (place, target) in targets.iter().enumerate() {
         let parts = || blocks.iter().map(|block| block.parts[place]);
-        let most = parts().fold(f32::NEG_INFINITY, |most, part| most.max(part.most));
-        let sum: f32 = parts().map(|part| part.sum * (part.most - most).exp()).sum();
-        let right = blocks[target / ITEMS].parts[place].right;
+        let own = apart.as_ref().map(|scores| scores[place]);
+        let lowest = own.unwrap_or(f32::NEG_INFINITY);
+        let most = parts().fold(lowest, |most, part| most.max(part.most));
+        let others: f32 = parts().map(|part| part.sum * (part.most - most).exp()).sum();
+        let sum = others + own.map_or(0.0, |own| (own - most).exp());
+        let right = own.unwrap_or_else(|| blocks[target / ITEMS].parts[place].right);
         loss += f64::from(most) + f64::from(sum).ln() - f64::from(right);
         totals.push((most, weight / sum));
+        if let Some(scores) = &mut apart {
+            // 1 − its share, without losing the digits of a share near 1.
+            scores[place] = -weight * (others / sum);
+        }
     }
     loss
 }

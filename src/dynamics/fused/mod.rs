@@ -22,6 +22,7 @@ mod gradients;
 mod head;
 mod plan;
 mod pool;
+mod sampled;
 mod scan;
 mod softmax;
 mod step;
@@ -33,6 +34,7 @@ mod against_tensors;
 mod tests;
 
 pub use adam::{FusedAdam, Update};
+pub use sampled::{Negatives, SparseGradients};
 pub use step::Fused;
 
 /// Dropout masks for one training step, already scaled by 1/(1 − p): zero or that.

@@ -19,6 +19,8 @@ pub(super) struct Event {
     pub row: usize,
     /// Row of the embedding, ≥ 1.
     pub item: usize,
+    /// Row of its gradient: the same, unless only the rows in use have one.
+    pub sink: usize,
     /// Row of the input mask.
     pub mask: usize,
 }
@@ -59,6 +61,33 @@ pub(super) struct Shard {
     pub positions: Vec<Position>,
 }
 
+impl Shard {
+    /// Values that are kept of it for going back.
+    fn kept(&self, stages: usize, hidden: usize) -> usize {
+        hidden * (9 * self.events.len() + 6 * stages * self.flows.len() + self.scored.len())
+    }
+}
+
+/// Values kept for going back at once, about: 512 MiB. What needs more is done in several waves,
+/// whose gradients add up. A constant: results must not depend on the memory there is.
+const KEPT: usize = 1 << 27;
+
+/// Cut `shards` into waves that are kept at once.
+pub(super) fn waves(shards: &[Shard], stages: usize, hidden: usize) -> Vec<&[Shard]> {
+    let mut waves = Vec::new();
+    let (mut first, mut kept) = (0, 0);
+    for (place, shard) in shards.iter().enumerate() {
+        let more = shard.kept(stages, hidden);
+        if kept + more > KEPT && place > first {
+            waves.push(&shards[first..place]);
+            (first, kept) = (place, 0);
+        }
+        kept += more;
+    }
+    waves.push(&shards[first..]);
+    waves
+}
+
 /// The shards of `batch`, in the order of its rows.
 pub(super) fn shards(settings: &ModelSettings, batch: &Batch) -> Vec<Shard> {
     (0..batch.rows)
@@ -77,7 +106,7 @@ fn shard(settings: &ModelSettings, batch: &Batch, rows: Range<usize>) -> Shard {
         let start = shard.events.len();
         shard.events.extend(rows.clone().enumerate().filter_map(|(row, b)| {
             let item = usize::try_from(batch.items[at + b]).unwrap_or(0);
-            (item > 0).then_some(Event { row, item, mask: at + b })
+            (item > 0).then_some(Event { row, item, sink: item, mask: at + b })
         }));
         here.events = start..shard.events.len();
         // The gap after the last event is flowed only where the query asks for it.

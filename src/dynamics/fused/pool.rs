@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 /// `asked` threads, or one a core where it is 0.
 pub(super) fn threads(asked: usize) -> usize {
     match asked {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        0 => crate::dynamics::device::cores(),
         asked => asked,
     }
 }

@@ -2,12 +2,12 @@
 
 use pulp::Arch;
 
-use super::gradients::{Tasks, pieces};
+use super::gradients::{Tasks, clear, embedding, pieces};
 use super::head;
 use super::plan::{self, Shard};
 use super::pool;
 use super::scan::{Context, Slices, forward};
-use super::weights::{Layers, Named};
+use super::weights::{Inner, Layers, Named};
 use super::{Dropout, backward::backward};
 use crate::dynamics::batch::Batch;
 use crate::dynamics::solver::stages;
@@ -15,10 +15,10 @@ use crate::settings::{ModelSettings, Targets};
 
 /// System 1's loss and gradients, with the buffers they need, used again from step to step.
 pub struct Fused {
-    arch: Arch,
-    settings: ModelSettings,
-    items: usize,
-    threads: usize,
+    pub(super) arch: Arch,
+    pub(super) settings: ModelSettings,
+    pub(super) items: usize,
+    pub(super) threads: usize,
     buffers: Buffers,
     head: head::Buffers,
 }
@@ -129,29 +129,63 @@ impl Fused {
         dropout: Option<&Dropout>,
         gradients: &mut [Vec<f32>],
     ) -> f64 {
-        let Self { arch, settings, items, threads, buffers, head } = self;
-        let (arch, items, threads, hidden) = (*arch, *items, *threads, settings.hidden);
-        let weights = Named::new(settings, weights.iter().map(Vec::as_slice));
-        let into = Named::new(settings, gradients.iter_mut().map(Vec::as_mut_slice));
+        let (threads, hidden, items) = (self.threads, self.settings.hidden, self.items);
+        let weights = Named::new(&self.settings, weights.iter().map(Vec::as_slice));
         assert_eq!(weights.embedding.len(), (items + 1) * hidden, "embedding of the model");
         assert_eq!(weights.head_bias.len(), items, "head of the model");
-        let shards = plan::shards(settings, batch);
-        let stages = stages(settings.solver);
-        let scored = || shards.iter().flat_map(|shard| &shard.scored);
-        let targets: Vec<usize> = scored().map(|scored| scored.target).collect();
-        assert!(targets.iter().all(|&target| target < items), "targets of the model");
+        let shards = plan::shards(&self.settings, batch);
+        let count = count_targets(&shards, items);
+        if count == 0 {
+            gradients.iter_mut().for_each(|gradient| clear(threads, gradient));
+            return 0.0;
+        }
+        let into = Named::new(&self.settings, gradients.iter_mut().map(Vec::as_mut_slice));
+        clear(threads, into.embedding);
+        let mut scoring = WholeCatalogue {
+            head: head::Head {
+                arch: self.arch,
+                threads,
+                hidden,
+                weight: weights.head.unwrap_or(&weights.embedding[hidden..]),
+                tied: into.head.is_none(),
+                bias: weights.head_bias,
+            },
+            weight: 1.0 / count as f32,
+            embedding: into.embedding,
+            by_head: into.head,
+            by_bias: into.head_bias,
+        };
+        let inner = Inner {
+            w_input: into.w_input,
+            b_input: into.b_input,
+            w_hidden: into.w_hidden,
+            b_hidden: into.b_hidden,
+            field: into.field,
+        };
+        self.scan(&weights, batch, dropout, &shards, inner, &mut scoring) / count as f64
+    }
+
+    /// Σ of what `scoring` counts over all states, and the gradients of the weights inside the
+    /// scan, overwritten.
+    pub(super) fn scan(
+        &mut self,
+        weights: &Named<&[f32]>,
+        batch: &Batch,
+        dropout: Option<&Dropout>,
+        shards: &[Shard],
+        mut into: Inner<'_>,
+        scoring: &mut dyn Scoring,
+    ) -> f64 {
+        let Self { arch, settings, threads, buffers, head, .. } = self;
+        let (arch, threads, hidden) = (*arch, *threads, settings.hidden);
         if let Some(masks) = dropout {
             let last_only = settings.targets == Targets::Last;
             let scored = if last_only { batch.rows } else { batch.rows * batch.len };
             assert_eq!(masks.input.len(), batch.rows * batch.len * hidden, "input mask");
             assert_eq!(masks.state.len(), scored * hidden, "state mask");
         }
-        if targets.is_empty() {
-            gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
-            return 0.0;
-        }
-        buffers.resize(&shards, stages.len(), hidden);
-        let layers = Layers::new(arch, &weights);
+        let stages = stages(settings.solver);
+        let layers = Layers::new(arch, weights);
         let context = Context {
             arch,
             hidden,
@@ -159,42 +193,90 @@ impl Fused {
             stages,
             query_gap: settings.query_gap,
             dropout,
-            weights: &weights,
+            weights,
             layers: &layers,
         };
-        pool::run(threads, buffers.slices(&shards, stages.len(), hidden), |(shard, mut slices)| {
-            forward(&context, shard, &mut slices);
-        });
-        let tied = into.head.is_none();
-        let (padding, by_items) = into.embedding.split_at_mut(hidden);
-        let loss = head::Head {
-            arch,
-            threads,
-            hidden,
-            weight: weights.head.unwrap_or(&weights.embedding[hidden..]),
-            tied,
-            bias: weights.head_bias,
+        let mut loss = 0.0;
+        for (place, wave) in plan::waves(shards, stages.len(), hidden).into_iter().enumerate() {
+            let more = place > 0;
+            buffers.resize(wave, stages.len(), hidden);
+            pool::run(threads, buffers.slices(wave, stages.len(), hidden), |(shard, mut own)| {
+                forward(&context, shard, &mut own);
+            });
+            loss += scoring.score(head, &mut buffers.scored, wave, more);
+            pool::run(threads, buffers.slices(wave, stages.len(), hidden), |(shard, mut own)| {
+                backward(&context, shard, &mut own);
+            });
+            let mut tasks = Tasks::new(arch, more);
+            if let Some(field) = &mut into.field {
+                tasks.affine(field.w_in, field.b_in, &buffers.points, &buffers.by_inner);
+                tasks.affine(field.w_out, field.b_out, &buffers.inner, &buffers.outer);
+            }
+            tasks.affine(into.w_input, into.b_input, &buffers.embedded, &buffers.input);
+            tasks.affine(into.w_hidden, into.b_hidden, &buffers.before, &buffers.from_state);
+            tasks.run(threads);
+            embedding(threads, scoring.embedding(), hidden, wave, &buffers.by_embedded);
         }
-        .loss(
-            head,
-            &mut buffers.scored,
-            &targets,
-            into.head.unwrap_or(by_items),
-            into.head_bias,
-        );
-        padding.fill(0.0);
-        pool::run(threads, buffers.slices(&shards, stages.len(), hidden), |(shard, mut slices)| {
-            backward(&context, shard, &mut slices);
-        });
-        let mut tasks = Tasks::new(arch);
-        if let Some(field) = into.field {
-            tasks.affine(field.w_in, field.b_in, &buffers.points, &buffers.by_inner);
-            tasks.affine(field.w_out, field.b_out, &buffers.inner, &buffers.outer);
-        }
-        tasks.affine(into.w_input, into.b_input, &buffers.embedded, &buffers.input);
-        tasks.affine(into.w_hidden, into.b_hidden, &buffers.before, &buffers.from_state);
-        tasks.embedding(into.embedding, hidden, &shards, &buffers.by_embedded, tied);
-        tasks.run(threads);
         loss
+    }
+}
+
+/// Number of targets.
+///
+/// # Panics
+/// Where one is no item of the model.
+pub(super) fn count_targets(shards: &[Shard], items: usize) -> usize {
+    let targets = shards.iter().flat_map(|shard| &shard.scored).map(|scored| scored.target);
+    targets.inspect(|&target| assert!(target < items, "targets of the model")).count()
+}
+
+/// What becomes of the scored states, and of the derivatives by the embedded items.
+pub(super) trait Scoring {
+    /// Σ cross entropy of the `states` of `wave`, `[Q, H]`, which become the derivatives by them;
+    /// gradients by the head add to those there are where there is `more` than this wave.
+    fn score(
+        &mut self,
+        buffers: &mut head::Buffers,
+        states: &mut [f32],
+        wave: &[Shard],
+        more: bool,
+    ) -> f64;
+
+    /// Rows that the derivatives by embedded items are added to.
+    fn embedding(&mut self) -> &mut [f32];
+}
+
+/// Every item of the catalogue is scored.
+struct WholeCatalogue<'a> {
+    head: head::Head<'a>,
+    /// Of one state in the mean.
+    weight: f32,
+    /// `[N + 1, H]`.
+    embedding: &'a mut [f32],
+    /// `[H, N]`; none where the head is tied.
+    by_head: Option<&'a mut [f32]>,
+    by_bias: &'a mut [f32],
+}
+
+impl Scoring for WholeCatalogue<'_> {
+    fn score(
+        &mut self,
+        buffers: &mut head::Buffers,
+        states: &mut [f32],
+        wave: &[Shard],
+        more: bool,
+    ) -> f64 {
+        let scored = wave.iter().flat_map(|shard| &shard.scored);
+        let columns: Vec<usize> = scored.map(|scored| scored.target).collect();
+        let by_items = &mut self.embedding[self.head.hidden..];
+        let weight = self.by_head.as_deref_mut().unwrap_or(by_items);
+        // Where the head is tied, inputs of an earlier wave are in there as well.
+        let mut sums = head::Sums { weight, bias: self.by_bias, more };
+        let answers = head::Answers { columns: &columns, apart: None };
+        self.head.loss(buffers, states, answers, self.weight, &mut sums)
+    }
+
+    fn embedding(&mut self) -> &mut [f32] {
+        self.embedding
     }
 }

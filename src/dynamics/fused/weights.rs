@@ -63,6 +63,15 @@ impl<T> Named<T> {
     }
 }
 
+/// The gradients of the weights inside the scan: shapes as in [`Named`].
+pub(super) struct Inner<'a> {
+    pub w_input: &'a mut [f32],
+    pub b_input: &'a mut [f32],
+    pub w_hidden: &'a mut [f32],
+    pub b_hidden: &'a mut [f32],
+    pub field: Option<NamedField<&'a mut [f32]>>,
+}
+
 /// The matrices that every step of the two scans multiplies by, laid out once a batch as the
 /// product reads them; going back they are transposed, and have no bias.
 pub(super) struct Layers {

@@ -4,11 +4,11 @@ use burn::tensor::Device;
 
 use super::*;
 use crate::data::drift::{DriftOptions, drift};
-use crate::dynamics::model::System1;
 use crate::dynamics::parameters;
 use crate::jobs::{self, Control};
 use crate::routing::Path;
 use crate::settings::{LimitMode, RouterMode, RouterSettings, Solver};
+use crate::training::scorer::Scorer;
 use crate::training::{Prepared, evaluate};
 
 fn context() -> Context<()> {
@@ -38,14 +38,12 @@ fn system_1_ranks_as_evaluation_does() {
         let model = served(&config);
         let replay = Replay::run(&model, &config, &context()).unwrap();
         let weights = parameters::initial(&config.model, model.data.items(), 3);
-        let tensors = parameters::upload(&weights, &Device::flex());
-        let system1 = System1::new(&config.model, &tensors);
         let mut queries = model.split.test.clone();
         queries.sort_by_key(|query| model.data.time[query.target]);
-        let settings = (&config.model, &config.evaluation);
-        let len = model.split.input_len;
+        let sizes = (model.data.items(), model.split.input_len);
+        let scorer = Scorer::new(&config.model, sizes, &weights, &Device::flex(), None);
         let expected =
-            evaluate::ranks(&system1, &model.data, &queries, len, settings, || Ok(())).unwrap();
+            evaluate::ranks(&scorer, &model.data, &queries, &config.evaluation, || Ok(())).unwrap();
         let ours: Vec<u32> = replay.requests.iter().map(|request| request.rank[0]).collect();
         // Scores that agree to 1e-5 may still swap two neighbours.
         let same = ours.iter().zip(&expected).filter(|(a, b)| a.abs_diff(**b) <= 1).count();

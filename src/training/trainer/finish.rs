@@ -33,13 +33,11 @@ impl Training<'_> {
         } else {
             self.weights()?
         };
-        let model = System1::new(&config.model, &parameters::upload(&weights, task.device));
         let ranks = evaluate::ranks(
-            &model,
+            &task.scorer(&weights),
             &prepared.data,
             &prepared.split.test,
-            prepared.split.input_len,
-            (&config.model, &config.evaluation),
+            &config.evaluation,
             || context.checkpoint(),
         )?;
         let metrics = per_query(&ranks);
@@ -53,6 +51,8 @@ impl Training<'_> {
             prepared.split.input_len,
             &config.model,
         );
+        let tensors = parameters::upload(&weights, task.device);
+        let step_halving_error = System1::new(&config.model, &tensors).step_halving_error(&probe);
         let best = self.position.best.clone();
         let summary = RunSummary {
             run: dir.id().to_owned(),
@@ -74,7 +74,7 @@ impl Training<'_> {
             epochs: self.position.epoch,
             train_loss: self.last_loss,
             train_seconds: self.position.seconds,
-            step_halving_error: model.step_halving_error(&probe),
+            step_halving_error,
             latency: None,
             baselines: prepared.baseline_records(),
         };
@@ -97,15 +97,11 @@ impl Training<'_> {
 impl Trained {
     /// Time the trained model's answers; alone on the machine, so after the other trainings.
     pub fn measure(&self, task: &Task<'_>) -> Option<LatencyRecord> {
-        let model =
-            System1::new(&task.config.model, &parameters::upload(&self.weights, task.device));
         evaluate::latency(
-            &model,
+            &task.scorer(&self.weights),
             &task.prepared.data,
             &task.prepared.split.test,
-            task.prepared.split.input_len,
-            &task.config.model,
-            (task.device, task.device_label),
+            task.device_label,
         )
     }
 }

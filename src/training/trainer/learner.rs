@@ -4,7 +4,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::dynamics::batch::Batch;
-use crate::dynamics::fused::{self, Fused, FusedAdam};
+use crate::dynamics::fused::{self, Fused, FusedAdam, Negatives, SparseGradients};
 use crate::dynamics::model::{self, System1};
 use crate::dynamics::parameters::{self, Matrix};
 use crate::settings::ModelSettings;
@@ -25,10 +25,13 @@ pub(super) enum Learner {
 
 /// Weights and gradients as plain values, one `Vec` a parameter.
 pub(super) struct OnCpu {
-    /// Names and shapes; the values are those of the start.
-    like: Vec<Matrix>,
+    /// Names and shapes.
+    like: Vec<(String, [usize; 2])>,
     weights: Vec<Vec<f32>>,
+    /// Of steps that score all items; made when the first is taken.
     gradients: Vec<Vec<f32>>,
+    /// Of steps that score drawn items only.
+    sparse: SparseGradients,
     adam: FusedAdam,
     fused: Fused,
     threads: usize,
@@ -71,27 +74,43 @@ impl Learner {
             None => FusedAdam::new(&sizes),
         };
         Self::Fused(Box::new(OnCpu {
-            weights: weights.iter().map(|matrix| matrix.values.clone()).collect(),
-            gradients: sizes.iter().map(|&size| vec![0.0; size]).collect(),
-            like: weights,
+            like: weights.iter().map(|matrix| (matrix.name.clone(), matrix.shape)).collect(),
+            weights: values(weights),
+            gradients: Vec::new(),
+            sparse: SparseGradients::default(),
             adam,
             fused: Fused::new(model, items, threads),
             threads,
         }))
     }
 
-    /// One step on `batch`.
+    /// One step on `batch`; on the CPU it scores `negatives` only, where there are any.
     pub fn step(
         &mut self,
         batch: &Batch,
         dropout: Option<fused::Dropout>,
+        negatives: Option<&Negatives>,
         update: Update,
     ) -> Measured {
         match self {
             Self::Fused(cpu) => {
-                let OnCpu { weights, gradients, adam, fused, threads, .. } = &mut **cpu;
-                let loss = fused.loss_and_gradients(weights, batch, dropout.as_ref(), gradients);
-                let norm = adam.step(weights, gradients, update, *threads);
+                let OnCpu { weights, gradients, sparse, adam, fused, threads, .. } = &mut **cpu;
+                let masks = dropout.as_ref();
+                let (loss, norm) = match negatives {
+                    Some(drawn) => (
+                        fused.loss_and_sparse_gradients(weights, batch, masks, drawn, sparse),
+                        adam.step_sparse(weights, sparse, update, *threads),
+                    ),
+                    None => {
+                        if gradients.is_empty() {
+                            gradients.extend(weights.iter().map(|values| vec![0.0; values.len()]));
+                        }
+                        (
+                            fused.loss_and_gradients(weights, batch, masks, gradients),
+                            adam.step(weights, gradients, update, *threads),
+                        )
+                    }
+                };
                 Measured::Here([loss as f32, norm as f32])
             }
             Self::Tensors { model, parameters, adam, .. } => {
@@ -121,14 +140,6 @@ impl Learner {
                 let norm = adam.update(parameters, gradients, update);
                 Measured::There(Box::new([loss.inner(), norm]))
             }
-        }
-    }
-
-    /// The weights in tensors, for evaluation.
-    pub fn tensors(&self, device: &Device) -> Vec<Tensor<2>> {
-        match self {
-            Self::Tensors { parameters, .. } => parameters.clone(),
-            Self::Fused(cpu) => parameters::upload(&cpu.matrices(&cpu.weights), device),
         }
     }
 
@@ -179,7 +190,11 @@ impl OnCpu {
         self.like
             .iter()
             .zip(values)
-            .map(|(like, values)| Matrix { values: values.clone(), ..like.clone() })
+            .map(|((name, shape), values)| Matrix {
+                name: name.clone(),
+                shape: *shape,
+                values: values.clone(),
+            })
             .collect()
     }
 }
@@ -213,11 +228,11 @@ mod tests {
             let mut kernels = Learner::on_cpu(&model, 20, weights, None, 2);
             let how = Update { learning_rate: 5e-3, weight_decay: 1e-3, clip_norm: 1.0 };
             for step in 0..100 {
-                let Measured::There(there) = tensors.step(&batch(step), None, how) else {
+                let Measured::There(there) = tensors.step(&batch(step), None, None, how) else {
                     unreachable!("tensors stay on their device");
                 };
                 let [loss, norm] = *there;
-                let Measured::Here([ours, ours_norm]) = kernels.step(&batch(step), None, how)
+                let Measured::Here([ours, ours_norm]) = kernels.step(&batch(step), None, None, how)
                 else {
                     unreachable!("kernels know at once");
                 };
@@ -240,13 +255,13 @@ mod tests {
             tensor.clone().into_data().try_to_vec().map_err(|error| format!("{error:?}"))
         };
         let mut whole = Learner::on_cpu(&model, 20, weights.clone(), None, 1);
-        (0..6).for_each(|step| drop(whole.step(&batch(step), None, how)));
+        (0..6).for_each(|step| drop(whole.step(&batch(step), None, None, how)));
         let mut first = Learner::on_cpu(&model, 20, weights, None, 2);
-        (0..3).for_each(|step| drop(first.step(&batch(step), None, how)));
+        (0..3).for_each(|step| drop(first.step(&batch(step), None, None, how)));
         let [m, v] = first.moments(read).unwrap();
         let moments = Moments { first: m, second: v, updates: 3 };
         let mut rest = Learner::on_cpu(&model, 20, first.weights(read).unwrap(), Some(moments), 3);
-        (3..6).for_each(|step| drop(rest.step(&batch(step), None, how)));
+        (3..6).for_each(|step| drop(rest.step(&batch(step), None, None, how)));
         assert_eq!(rest.weights(read).unwrap(), whole.weights(read).unwrap());
     }
 }

@@ -16,6 +16,11 @@ pub(super) fn step_rng(seed: u64, step: u64) -> ChaCha8Rng {
     derived(seed, 2, step)
 }
 
+/// For the items drawn at one step.
+pub(super) fn negatives_rng(seed: u64, step: u64) -> ChaCha8Rng {
+    derived(seed, 3, step)
+}
+
 /// The order of the training sequences in one epoch (Fisher–Yates).
 pub(super) fn epoch_order(sequences: usize, seed: u64, epoch: usize) -> Vec<u32> {
     let mut rng = derived(seed, 1, epoch as u64);

@@ -3,9 +3,9 @@
 use rand::RngExt;
 
 use super::Training;
-use super::random::step_rng;
+use super::random::{negatives_rng, step_rng};
 use crate::dynamics::batch::Batch;
-use crate::dynamics::fused::Dropout;
+use crate::dynamics::fused::{Dropout, Negatives};
 use crate::settings::Targets;
 use crate::training::adam::Update;
 use crate::training::schedule::learning_rate;
@@ -25,7 +25,8 @@ impl Training<'_> {
             weight_decay: settings.weight_decay,
             clip_norm: settings.clip_norm,
         };
-        let measured = self.learner.step(&batch, dropout, update);
+        let negatives = self.negatives();
+        let measured = self.learner.step(&batch, dropout, negatives.as_ref(), update);
         self.pending.push((measured, rate));
         self.position.step += 1;
         self.position.step_in_epoch += 1;
@@ -48,6 +49,13 @@ impl Training<'_> {
             batch.only_last_target();
         }
         batch
+    }
+
+    /// Items drawn for this step, where it does not score all.
+    fn negatives(&self) -> Option<Negatives> {
+        let settings = &self.task.config.training;
+        let mut rng = negatives_rng(settings.seed as u64, self.position.step);
+        self.proposals.as_ref().map(|proposals| proposals.draw(&mut rng, settings.negatives))
     }
 
     fn dropout(&self, batch: &Batch) -> Option<Dropout> {

@@ -1,0 +1,152 @@
+//! System 1 ready to score held-out queries: on the CPU in the kernels that serving answers with,
+//! elsewhere in tensors.
+
+use burn::tensor::Device;
+
+use super::evaluate::batch_of;
+use crate::data::Dataset;
+use crate::data::split::Query;
+use crate::dynamics::batch::warp;
+use crate::dynamics::model::System1;
+use crate::dynamics::packed::{PackedSystem1, Step, Workspace};
+use crate::dynamics::parameters::{self, Matrix};
+use crate::settings::ModelSettings;
+
+/// Queries that one core scores at once.
+const ROWS: usize = 32;
+/// Scores held at once, about: 256 MiB.
+const SCORES: usize = 1 << 26;
+
+/// A model that scores all items for held-out queries.
+pub struct Scorer<'a> {
+    settings: &'a ModelSettings,
+    items: usize,
+    input_len: usize,
+    model: Model,
+}
+
+enum Model {
+    Tensors(Box<System1>),
+    Packed { system: Box<PackedSystem1>, threads: usize },
+}
+
+impl<'a> Scorer<'a> {
+    /// From `weights` in the order of [`parameters`]; histories have at most `input_len` events.
+    /// `threads` of the CPU, or none to score in tensors on `device`.
+    pub fn new(
+        settings: &'a ModelSettings,
+        (items, input_len): (usize, usize),
+        weights: &[Matrix],
+        device: &Device,
+        threads: Option<usize>,
+    ) -> Self {
+        let model = match threads {
+            Some(threads) => Model::Packed {
+                system: Box::new(PackedSystem1::new(settings, items, weights)),
+                threads: threads.max(1),
+            },
+            None => {
+                let tensors = parameters::upload(weights, device);
+                Model::Tensors(Box::new(System1::new(settings, &tensors)))
+            }
+        };
+        Self { settings, items, input_len, model }
+    }
+
+    /// Queries that are scored at once, at most `wanted`, so that the scores of a large catalogue
+    /// find room.
+    pub fn rows(&self, wanted: usize) -> usize {
+        let most = (SCORES / self.items.max(1)).max(1);
+        match &self.model {
+            Model::Tensors(_) => wanted.clamp(1, most),
+            // Every thread has its own.
+            Model::Packed { threads, .. } => (ROWS * threads).min(most.max(*threads)),
+        }
+    }
+
+    /// Hand the scores of all items, `[N]`, for each of `queries` to `take`, whose results come back
+    /// in the order of the queries. At most `rows` queries, which is what tensors are padded to.
+    pub fn each<T: Send>(
+        &self,
+        data: &Dataset,
+        queries: &[Query],
+        rows: usize,
+        take: impl Fn(&Query, &[f32]) -> T + Sync,
+    ) -> Vec<T> {
+        let judge = |queries: &[Query], scores: &[f32]| -> Vec<T> {
+            queries.iter().zip(scores.chunks(self.items)).map(|(q, row)| take(q, row)).collect()
+        };
+        match &self.model {
+            Model::Tensors(system) => {
+                let batch = batch_of(data, queries, rows, self.input_len, self.settings);
+                let scores = system.forward(&batch).into_data();
+                // Scores are f32 on every device we open.
+                judge(queries, scores.as_slice::<f32>().unwrap_or_default())
+            }
+            Model::Packed { system, threads } => {
+                let share = queries.len().div_ceil(*threads).max(1);
+                let part = |queries: &[Query]| {
+                    let mut workspace = system.workspace();
+                    judge(queries, &scores(system, self.settings, data, queries, &mut workspace))
+                };
+                std::thread::scope(|scope| {
+                    let mut parts = queries.chunks(share);
+                    let first = parts.next().unwrap_or_default();
+                    let others: Vec<_> =
+                        parts.map(|queries| scope.spawn(move || part(queries))).collect();
+                    let mut results = part(first);
+                    for other in others {
+                        match other.join() {
+                            Ok(more) => results.extend(more),
+                            Err(panic) => std::panic::resume_unwind(panic),
+                        }
+                    }
+                    results
+                })
+            }
+        }
+    }
+}
+
+/// Scores of all items for `queries`, `[Q, N]`, on one core.
+pub fn scores(
+    system: &PackedSystem1,
+    settings: &ModelSettings,
+    data: &Dataset,
+    queries: &[Query],
+    workspace: &mut Workspace,
+) -> Vec<f32> {
+    let histories: Vec<Vec<Step>> = queries
+        .iter()
+        .map(|query| {
+            let history = query.start..query.target;
+            steps(settings, &data.item[history.clone()], &data.time[history], None)
+        })
+        .collect();
+    let rows: Vec<&[Step]> = histories.iter().map(Vec::as_slice).collect();
+    let mut states = vec![0.0; queries.len() * system.hidden()];
+    system.advance(workspace, &mut states, &rows);
+    if settings.query_gap {
+        let gap = |query: &Query| data.time[query.target] - data.time[query.target - 1];
+        let gaps: Vec<f32> = queries.iter().map(|query| warp(settings.warp, gap(query))).collect();
+        system.flow(workspace, &mut states, &gaps);
+    }
+    let mut scores = vec![0.0; queries.len() * system.items()];
+    system.scores(workspace, &states, &mut scores);
+    scores
+}
+
+/// A history (Unix milliseconds, never falling) as steps of the model. `after` is the time of the
+/// event before the first, where the state goes on from one.
+pub fn steps(model: &ModelSettings, items: &[u32], times: &[i64], after: Option<i64>) -> Vec<Step> {
+    let mut before = after;
+    items
+        .iter()
+        .zip(times)
+        .map(|(&item, &time)| {
+            let dt = before.map_or(0.0, |before| warp(model.warp, time - before));
+            before = Some(time);
+            Step { dt, item }
+        })
+        .collect()
+}
