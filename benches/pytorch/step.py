@@ -1,20 +1,26 @@
 #!/usr/bin/env python3
-"""The training step of `cargo bench --bench step` in PyTorch on the CPU.
+"""The training step of `deepm3 bench step` in PyTorch, in turn with ours in one run.
 
-    pip install torch; python3 benches/pytorch/step.py [--compile] [--steps 30]
+    pip install torch; cargo build --release
+    python3 benches/pytorch/step.py [--compile] [--rounds 5] [--deepm3 target/release/deepm3]
 
-Batch 64, 19 events, H 128, 3,707 items, loss on the last target, Adam, clipping at norm 1. Prints
-the median time of a training step, of a forward pass for 64 histories and for one, in ms.
+Batch 64, 19 events, H 128, 3,707 items, loss on the last target, Adam, clipping at norm 1. Both use
+all cores. A round takes the median of a few steps of each; what is printed are the medians of the
+rounds, and of the rounds' ratios, since the machine's speed drifts from round to round.
 """
 
 import argparse
+import json
 import statistics
+import subprocess
 import time
 
 import torch
 from torch import nn
 
 BATCH, LENGTH, HIDDEN, ITEMS = 64, 19, 128, 3707
+SOLVERS = ("gru", "euler", "rk4")
+WHAT = {"step_ms": "step", "forward_ms": "forward of 64", "single_ms": "forward of 1"}
 
 
 class System1(nn.Module):
@@ -50,7 +56,7 @@ class System1(nn.Module):
 
 
 def median_ms(work, count):
-    for _ in range(5):
+    for _ in range(3):
         work()
     took = []
     for _ in range(count):
@@ -60,34 +66,57 @@ def median_ms(work, count):
     return statistics.median(took)
 
 
-def main():
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--compile", action="store_true")
-    arguments.add_argument("--steps", type=int, default=30)
-    options = arguments.parse_args()
+def workloads(solver, compiled):
+    """A training step, and forward passes of 64 histories and of one."""
     torch.manual_seed(1)
     items = torch.randint(1, ITEMS + 1, (BATCH, LENGTH))
     gaps = torch.rand(BATCH, LENGTH)
     targets = torch.randint(0, ITEMS, (BATCH,))
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
-    for solver in ("gru", "euler", "rk4"):
-        model = System1(solver)
-        run = torch.compile(model) if options.compile else model
-        adam = torch.optim.Adam(model.parameters(), lr=1e-3)
+    model = System1(solver)
+    run = torch.compile(model) if compiled else model
+    adam = torch.optim.Adam(model.parameters(), lr=1e-3)
 
-        def step():
-            adam.zero_grad(set_to_none=True)
-            nn.functional.cross_entropy(run(items, gaps), targets).backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            adam.step()
+    def step():
+        adam.zero_grad(set_to_none=True)
+        nn.functional.cross_entropy(run(items, gaps), targets).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        adam.step()
 
-        @torch.no_grad()
-        def forward(rows):
-            return run(items[:rows], gaps[:rows])
+    @torch.no_grad()
+    def forward(rows):
+        return run(items[:rows], gaps[:rows])
 
-        times = [median_ms(step, options.steps)]
-        times += [median_ms(lambda rows=rows: forward(rows), options.steps) for rows in (64, 1)]
-        print(f"{solver:6} step {times[0]:7.2f}  forward of 64 {times[1]:7.2f}  of 1 {times[2]:6.2f} ms")
+    return {"step_ms": step, "forward_ms": lambda: forward(64), "single_ms": lambda: forward(1)}
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--compile", action="store_true")
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--steps", type=int, default=15)
+    arguments.add_argument("--deepm3", default="target/release/deepm3")
+    options = arguments.parse_args()
+    theirs = {solver: workloads(solver, options.compile) for solver in SOLVERS}
+    command = [options.deepm3, "bench", "step", "--device", "cpu", "--json", "--quiet"]
+    command += ["--repeats", str(options.steps)]
+    pairs, ceilings = {}, []
+    for _ in range(options.rounds):
+        ours = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        ceilings.append(ours["sgemm_gflops"])
+        for row in ours["rows"]:
+            for what, work in theirs[row["model"]].items():
+                pair = (row[what], median_ms(work, options.steps))
+                pairs.setdefault((what, row["model"]), []).append(pair)
+    how = "torch.compile" if options.compile else "eager"
+    print(f"PyTorch {torch.__version__} {how}, {torch.get_num_threads()} threads;", end=" ")
+    print(f"{ours['device']}, large matrix products {statistics.median(ceilings):.0f} GFLOP/s;", end=" ")
+    print(f"medians of {options.rounds} rounds")
+    print("                        ours, ms  PyTorch, ms   ratio (least–most)")
+    for (what, solver), times in pairs.items():
+        ratios = [torch_ms / own for own, torch_ms in times]
+        own, torch_ms = (statistics.median(column) for column in zip(*times))
+        spread = f"{statistics.median(ratios):.1f} ({min(ratios):.1f}–{max(ratios):.1f})"
+        print(f"{solver:6} {WHAT[what]:16} {own:9.2f} {torch_ms:12.2f}   {spread}")
 
 
 if __name__ == "__main__":

@@ -252,6 +252,8 @@ pub enum BenchWhat {
     Step,
     /// The forward pass alone, as requests are answered
     Request,
+    /// Training steps of longer histories, larger batches and larger catalogues, with their memory
+    Scale,
 }
 
 #[derive(Debug, Args)]

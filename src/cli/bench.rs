@@ -12,10 +12,11 @@ use super::arguments::{BenchOptions, BenchWhat, Common};
 use super::output;
 use crate::dynamics::batch::Batch;
 use crate::dynamics::device;
-use crate::dynamics::fused::{Fused, FusedAdam};
+use crate::dynamics::fused::{Fused, FusedAdam, sgemm_gflops};
 use crate::dynamics::model::System1;
 use crate::dynamics::packed::{PackedSystem1, Step};
 use crate::dynamics::parameters::{self, Matrix};
+use crate::dynamics::solver::stages;
 use crate::settings::{ModelSettings, Solver, Targets, Warp};
 use crate::training::adam::{Adam, Update};
 
@@ -27,6 +28,9 @@ const DAY_MS: i64 = 86_400_000;
 const HOW: Update = Update { learning_rate: 1e-3, weight_decay: 0.0, clip_norm: 1.0 };
 
 pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
+    if options.what == BenchWhat::Scale {
+        return super::scale::scale(options, common);
+    }
     let context = output::context::<()>(common, |()| ())?;
     let info = device::choose(&common.device)?;
     let mut rows = Vec::new();
@@ -37,12 +41,14 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
         let step = match options.what {
             BenchWhat::Step if info.is_cpu() => Some(on_cpu(&model, &weights, options.repeats)),
             BenchWhat::Step => Some(on_device(&model, &weights, &info, options.repeats)?),
-            BenchWhat::Request => None,
+            BenchWhat::Request | BenchWhat::Scale => None,
         };
         let packed = PackedSystem1::new(&model, ITEMS, &weights);
         let [many, one] = [ROWS, 1].map(|rows| forward(&packed, rows, options.repeats));
         rows.push((solver, step, many, one));
     }
+    // Beside the steps, so that both saw the same machine.
+    let ceiling = (info.is_cpu() && options.what == BenchWhat::Step).then(|| sgemm_gflops(0));
     if common.json {
         let rows: Vec<_> = rows
             .iter()
@@ -52,7 +58,7 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
             .collect();
         return output::json(&json!({
             "device": info.label(), "batch": ROWS, "length": LENGTH, "hidden": 128,
-            "items": ITEMS, "repeats": options.repeats, "rows": rows,
+            "items": ITEMS, "repeats": options.repeats, "sgemm_gflops": ceiling, "rows": rows,
         }));
     }
     println!(
@@ -61,12 +67,29 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
         options.repeats
     );
     println!("model   step, ms   forward of {ROWS}, ms   of one, ms");
+    let mut shares = Vec::new();
     for (solver, step, many, one) in rows {
+        if let (Some(ms), Some(ceiling)) = (step, ceiling) {
+            let share = step_gflop(solver) / (ms / 1e3) / ceiling;
+            shares.push(format!("{}'s step reaches {:.0} %", solver.title(), 100.0 * share));
+        }
         let step = step.map_or("–".to_owned(), |ms| format!("{ms:.2}"));
         println!("{:<6} {step:>9} {many:>19.2} {one:>12.3}", solver.title());
     }
+    if let Some(ceiling) = ceiling {
+        println!("large matrix products on all cores: {ceiling:.0} GFLOP/s; {}", shares.join(", "));
+    }
     println!("forward passes are those of serving: on the CPU, one thread");
     Ok(())
+}
+
+/// Multiplications and additions of a training step in its matrix products, in units of 10⁹: going
+/// back takes twice what going forward does.
+fn step_gflop(solver: Solver) -> f64 {
+    let (rows, length, items, hidden) = (ROWS as f64, LENGTH as f64, ITEMS as f64, 128.0f64);
+    let gates = 12.0 * hidden * hidden * length;
+    let field = 8.0 * hidden * hidden * (length - 1.0) * stages(solver).len() as f64;
+    3.0 * rows * (gates + field + 2.0 * hidden * items) / 1e9
 }
 
 fn batch() -> Batch {

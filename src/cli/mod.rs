@@ -11,6 +11,7 @@ mod devices;
 mod live;
 mod output;
 mod runs;
+mod scale;
 mod train;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

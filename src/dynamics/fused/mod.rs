@@ -8,13 +8,16 @@
 //! few large products. `adam` updates the weights.
 //!
 //! `cell`, `field` and `softmax` are the formulas, element by element; `gemm` is the matrix
-//! product, `pool` the threads, `weights` the parameters by name, `step` puts all together.
+//! product, `pool` the threads, `weights` the parameters by name, `step` puts all together;
+//! `sampled` scores a few drawn items instead of all. `ceiling` is what the cores could do at best.
 //!
 //! Work is cut by constants, and every sum has one order: results are the same to the bit whatever
-//! the number of threads. Memory grows with events and substeps: for RK4, 24·H values a substep.
+//! the number of threads. Memory grows with events and substeps, for RK4 by 24·H values a substep,
+//! up to half a GiB; what needs more is done in several waves.
 
 mod adam;
 mod backward;
+mod ceiling;
 mod cell;
 mod field;
 mod gemm;
@@ -34,6 +37,7 @@ mod against_tensors;
 mod tests;
 
 pub use adam::{FusedAdam, Update};
+pub use ceiling::sgemm_gflops;
 pub use sampled::{Negatives, SparseGradients};
 pub use step::Fused;
 
