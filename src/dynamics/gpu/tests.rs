@@ -2,13 +2,17 @@
 //! software one will do. Shapes are tiny, since that is slow.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use burn_dispatch::DispatchDevice;
+use cubecl::prelude::CubeElement;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::OnGpu;
+use super::launch::{At, Launcher};
+use super::product::Form;
+use super::{OnGpu, Unfit};
 use crate::dynamics::batch::Batch;
 use crate::dynamics::device::{Hardware, devices};
-use crate::dynamics::fused::{Dropout, Fused};
+use crate::dynamics::fused::{Dropout, Fused, Update};
 use crate::dynamics::model::{self, System1};
 use crate::dynamics::parameters::{self, Matrix};
 use crate::settings::{Head, ModelSettings, Solver, Targets};
@@ -97,7 +101,12 @@ impl Case {
     }
 
     fn check(&self, device: &Device) {
-        let gpu = self.on(device);
+        self.check_shrunk(device, |_| ());
+    }
+
+    fn check_shrunk(&self, device: &Device, shrink: impl Fn(&mut OnGpu)) {
+        let mut gpu = self.on(device);
+        shrink(&mut gpu);
         let name = format!("{:?}", self.settings);
         let expected = self.plain_loss();
         let theirs = self.gradients();
@@ -130,22 +139,134 @@ fn settings(solver: Solver, head: Head, hidden: usize) -> ModelSettings {
     }
 }
 
+/// Five rows are not a whole number of tiles, six values of state not one of units.
 #[test]
 fn loss_and_gradients_are_those_of_tensors_and_cpu() {
     let Some(device) = gpu() else { return };
-    for solver in Solver::ALL {
-        for head in Head::ALL {
-            let begun = std::time::Instant::now();
-            let last = *head == Head::Tied;
-            let settings = ModelSettings {
-                query_gap: last,
-                decay: if last { 0.3 } else { 0.0 },
-                dropout: if last { 0.5 } else { 0.0 },
-                targets: if last { Targets::Last } else { Targets::All },
-                ..settings(*solver, *head, 6)
-            };
-            Case::random(settings, [9, 5, 4], 7).check(&device);
-            println!("{solver:?} {head:?} {:?}", begun.elapsed());
+    for (seed, &solver) in Solver::ALL.iter().enumerate() {
+        for (place, (head, targets, query_gap, dropout)) in [
+            (Head::Linear, Targets::Last, false, 0.0),
+            (Head::Linear, Targets::All, true, 0.5),
+            (Head::Tied, Targets::Last, true, 0.5),
+            (Head::Tied, Targets::All, false, 0.0),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let decay = if place % 2 == 0 { 0.3 } else { 0.0 };
+            let settings =
+                ModelSettings { targets, query_gap, dropout, decay, ..settings(solver, head, 6) };
+            Case::random(settings, [9, 5, 4], seed as u64).check(&device);
         }
     }
+}
+
+#[test]
+fn any_tile_and_any_share_of_the_scores_give_the_same() {
+    let Some(device) = gpu() else { return };
+    for head in Head::ALL {
+        let case = Case::random(settings(Solver::Rk4, *head, 6), [9, 37, 4], 3);
+        assert!(case.batch.targets.iter().filter(|&&target| target > 0).count() > 64);
+        // One row needs 144 bytes: tiles of 1, of 2, of 4 and of two times 4 rows.
+        for (shared, multiprocessors) in [(150, 100), (300, 100), (1 << 14, 100), (1 << 14, 1)] {
+            case.check_shrunk(&device, |gpu| gpu.shrink(shared, multiprocessors, 9));
+        }
+    }
+}
+
+#[test]
+fn states_wider_than_a_cube_are_taken_piece_by_piece() {
+    let Some(device) = gpu() else { return };
+    Case::random(settings(Solver::Euler, Head::Linear, 260), [9, 3, 2], 4).check(&device);
+}
+
+#[test]
+fn without_targets_there_is_no_loss_and_without_gaps_no_field() {
+    let Some(device) = gpu() else { return };
+    let mut case = Case::random(settings(Solver::Rk4, Head::Linear, 6), [9, 5, 4], 5);
+    case.batch.dt.fill(0.0);
+    case.check(&device);
+    let (_, gradients) = case.on(&device).loss_and_gradients(&case.batch, None);
+    assert!(gradients[5..9].iter().flat_map(|one| &one.values).all(|&value| value == 0.0));
+    case.batch.targets.fill(0);
+    let (loss, gradients) = case.on(&device).loss_and_gradients(&case.batch, None);
+    assert_eq!(loss, 0.0);
+    assert!(gradients.iter().flat_map(|one| &one.values).all(|&value| value == 0.0));
+}
+
+#[test]
+fn products_of_all_forms_are_those_by_hand() {
+    let Some(device) = gpu() else { return };
+    let DispatchDevice::Cube(device) = device.as_dispatch() else { unreachable!("a GPU") };
+    let launcher = Launcher::new(device.client());
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    // Inside of one tile, and beyond it with a sum in parts.
+    for [m, n, k] in [[3, 5, 2], [70, 67, 600], [0, 9, 300]] {
+        for bits in 0..16 {
+            let bit = |place: usize| bits >> place & 1 == 1;
+            let (a_turned, b_turned, ones, add) = (bit(0), bit(1), bit(2), bit(3));
+            let mut draw = |size: usize| -> Vec<f32> {
+                (0..size).map(|_| rng.random::<f32>() - 0.5).collect()
+            };
+            let (a, b) = (draw(7 + m * k), draw(3 + k * n));
+            let rows = m + usize::from(ones);
+            let before = draw(2 + rows * n);
+            let out = launcher.floats(&before);
+            let (a_width, b_width) = (if a_turned { m } else { k }, if b_turned { k } else { n });
+            let (on_a, on_b) = (launcher.floats(&a), launcher.floats(&b));
+            let at = [At::new(&on_a, 7, a_width), At::new(&on_b, 3, b_width), At::new(&out, 2, n)];
+            launcher.product(at, [m, n, k], Form { a_turned, b_turned, ones, add });
+            let bytes = launcher.client().read_one(out.handle).unwrap();
+            let ours = f32::from_bytes(&bytes);
+            assert_eq!(ours[..2], before[..2]);
+            for i in 0..rows {
+                for j in 0..n {
+                    let left = |l| match (i < m, a_turned) {
+                        (false, _) => 1.0,
+                        (true, true) => a[7 + l * m + i],
+                        (true, false) => a[7 + i * k + l],
+                    };
+                    let right = |l| if b_turned { b[3 + j * k + l] } else { b[3 + l * n + j] };
+                    let sum: f64 = (0..k).map(|l| f64::from(left(l)) * f64::from(right(l))).sum();
+                    let there = if add { f64::from(before[2 + i * n + j]) } else { 0.0 };
+                    let off = (f64::from(ours[2 + i * n + j]) - sum - there).abs();
+                    assert!(off < 1e-4, "{m} {n} {k} {bits}: {off} at {i}, {j}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn it_goes_on_from_its_moments_to_the_bit_in_a_counted_number_of_launches() {
+    let Some(device) = gpu() else { return };
+    for (solver, launches) in [(Solver::Gru, 16), (Solver::Rk4, 18)] {
+        let case = Case::random(settings(solver, Head::Linear, 6), [9, 5, 4], 6);
+        let how = Update { learning_rate: 0.01, weight_decay: 0.1, clip_norm: 0.5 };
+        let mut whole = case.on(&device);
+        let mut rest = case.on(&device);
+        for step in 0..4 {
+            whole.step(&case.batch, None, how);
+            assert_eq!(whole.launches(), launches, "{solver:?}");
+            if step == 2 {
+                let (weights, [first, second]) = (rest.weights().unwrap(), rest.moments().unwrap());
+                let moments = Some((first.as_slice(), second.as_slice(), step));
+                rest = OnGpu::new(&device, &case.settings, case.items, &weights, moments)
+                    .expect("the adapter runs the kernels");
+            }
+            rest.step(&case.batch, None, how);
+        }
+        assert_eq!(whole.weights().unwrap(), rest.weights().unwrap());
+        assert_ne!(whole.weights().unwrap(), case.weights);
+    }
+}
+
+#[test]
+fn a_device_that_is_too_small_says_why() {
+    let Some(device) = gpu() else { return };
+    let settings = settings(Solver::Gru, Head::Linear, 1 << 16);
+    let unfit = OnGpu::new(&device, &settings, 1, &[], None).map(|_| ()).unwrap_err();
+    assert!(unfit.to_string().contains("shared memory"), "{unfit}");
+    let unfit = OnGpu::new(&Device::flex(), &settings, 1, &[], None).map(|_| ()).unwrap_err();
+    assert_eq!(unfit, Unfit::NoGpu);
 }
