@@ -14,7 +14,7 @@
 //! | [`training`] | trainer, ablation over models × seeds, checkpoints, baselines | data, dynamics, evaluation, runs |
 //! | [`figures`] | charts as SVG and PNG without a window | nobody |
 //! | [`runs`] | the run store on disk: write, list, compare, export | evaluation, settings |
-//! | [`dynamics`] | System 1: in plain tensors, in CPU kernels for training and for serving; attractors; devices | burn, settings |
+//! | [`dynamics`] | System 1: in plain tensors, in CPU and GPU kernels for training, in CPU kernels for serving; attractors; devices | burn, settings |
 //! | [`evaluation`] | ranking metrics, intervals, significance, calibration, the quality–cost frontier | routing |
 //! | [`routing`] | uncertainty, budget, the router's decision: no tensors, no I/O, no clock | settings |
 //! | [`data`] | events, importers, the built-in set, catalogue, filters, splits | jobs, settings |
@@ -24,7 +24,7 @@
 //!
 //! A training flows like this: `data::load` → `data::filter` → `data::split` → `training::ablation`
 //! starts one `training::trainer` a run, which turns sequences into `dynamics::batch`es, steps
-//! `dynamics::model` (on the CPU `dynamics::fused`), and writes a folder through `runs` → `runs::AblationTable` compares them with
+//! `dynamics::fused` on the CPU, `dynamics::gpu` on a GPU (where that cannot, `dynamics::model`), and writes a folder through `runs` → `runs::AblationTable` compares them with
 //! `evaluation`. A request flows like this: `serving::http` reads it → `serving::Engine` checks it,
 //! looks into its cache, lets System 1 (`dynamics::packed`) score all items, asks `routing` which
 //! path to take, perhaps asks `reasoning`, and tells `serving::telemetry` and

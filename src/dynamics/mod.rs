@@ -7,7 +7,8 @@
 //! [`cell`] is the GRU, [`field`] the vector field, [`solver`] the integration over a gap,
 //! [`model`] puts them together over a [`batch`], [`parameters`] owns the weights, [`device`]
 //! says where all of it runs. [`fused`] is the same on the CPU with gradients by hand, for training,
-//! and [`packed`] without them, for answering requests; [`attractor`] is the analysis of what was learned.
+//! [`gpu`] the same on a GPU, and [`packed`] without them, for answering requests; [`attractor`] is
+//! the analysis of what was learned.
 
 pub mod attractor;
 pub mod batch;
@@ -15,6 +16,7 @@ pub mod cell;
 pub mod device;
 pub mod field;
 pub mod fused;
+pub mod gpu;
 pub mod model;
 pub mod packed;
 pub mod parameters;

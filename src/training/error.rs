@@ -3,6 +3,7 @@
 use crate::data::LoadError;
 use crate::data::split::SplitError;
 use crate::dynamics::device::DeviceError;
+use crate::dynamics::gpu::Lost;
 use crate::dynamics::parameters::ParameterError;
 use crate::jobs::Cancelled;
 use crate::runs::RunError;
@@ -52,6 +53,12 @@ impl From<LoadError> for TrainError {
             LoadError::Cancelled(cancelled) => Self::Cancelled(cancelled),
             error => Self::Load(error),
         }
+    }
+}
+
+impl From<Lost> for TrainError {
+    fn from(error: Lost) -> Self {
+        Self::DeviceLost(error.to_string())
     }
 }
 

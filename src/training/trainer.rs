@@ -64,6 +64,12 @@ pub fn train(
             task.device_label
         )));
     }
+    if let Some(unfit) = training.learner.slow() {
+        let label = task.device_label;
+        context.send(TrainEvent::Message(format!(
+            "{label} cannot run the kernels for GPUs, and trains many times slower without them: {unfit}"
+        )));
+    }
     training.run(dir, context)?;
     // The test can be stopped or killed too, and must not cost the training.
     training.save(dir, context)?;
@@ -325,34 +331,16 @@ impl<'a> Training<'a> {
         self.learner.weights(|tensor| self.read(tensor.clone()))
     }
 
-    /// Loss and norm of each step, in one read where they are still on the device.
+    /// Loss and norm of each step: where a device that was lost is noticed.
     fn measured(&self, steps: Vec<Measured>) -> Result<Vec<[f32; 2]>, TrainError> {
-        let (mut here, mut there) = (Vec::new(), [Vec::new(), Vec::new()]);
-        for step in steps {
-            match step {
-                Measured::Here(pair) => here.push(pair),
-                Measured::There(pair) => {
-                    let [loss, norm] = *pair;
-                    there[0].push(loss);
-                    there[1].push(norm);
-                }
-            }
-        }
-        if there[0].is_empty() {
-            #[cfg(test)]
-            lost::read_back(self, Ok(()))
-                .map_err(|error| TrainError::DeviceLost(error.to_string()))?;
-            return Ok(here);
-        }
-        let [losses, norms] = there.map(|values| self.read(Tensor::cat(values, 0)));
-        Ok(losses?.into_iter().zip(norms?).map(|(loss, norm)| [loss, norm]).collect())
+        #[cfg(test)]
+        lost::read_back(self, Ok(())).map_err(|error| TrainError::DeviceLost(error.to_string()))?;
+        self.learner.measured(steps, |tensor| self.read(tensor))
     }
 
-    /// Values of a tensor on the host: where a device that was lost is noticed.
+    /// Values of a tensor on the host.
     fn read<const D: usize>(&self, tensor: Tensor<D>) -> Result<Vec<f32>, TrainError> {
         let read = tensor.try_to_vec_as::<f32>();
-        #[cfg(test)]
-        let read = lost::read_back(self, read);
         read.map_err(|error| TrainError::DeviceLost(error.to_string()))
     }
 }
@@ -373,7 +361,7 @@ impl Task<'_> {
         let (model, items) = (&self.config.model, self.prepared.data.items());
         match self.threads {
             Some(threads) => Learner::on_cpu(model, items, weights, moments, threads),
-            None => Learner::on_device(model, &weights, moments.as_ref(), self.device),
+            None => Learner::on_device(model, items, &weights, moments.as_ref(), self.device),
         }
     }
 }

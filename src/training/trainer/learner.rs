@@ -1,13 +1,15 @@
-//! Where the weights of a training live, and how a step changes them: in tensors on a device, or on
-//! the CPU in kernels of our own.
+//! Where the weights of a training live, and how a step changes them: in kernels of our own on the
+//! CPU or on a GPU, or in tensors on a device that cannot run these.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::dynamics::batch::Batch;
 use crate::dynamics::fused::{self, Fused, FusedAdam, Negatives, SparseGradients};
+use crate::dynamics::gpu::{self, OnGpu, Unfit};
 use crate::dynamics::model::{self, System1};
 use crate::dynamics::parameters::{self, Matrix};
 use crate::settings::ModelSettings;
+use crate::training::TrainError;
 use crate::training::adam::{Adam, Update};
 
 /// The state of an optimiser: both moments, and how many updates made them.
@@ -19,8 +21,9 @@ pub(super) struct Moments {
 
 /// Weights and optimiser.
 pub(super) enum Learner {
-    Tensors { model: ModelSettings, parameters: Vec<Tensor<2>>, adam: Adam },
+    Tensors { model: ModelSettings, parameters: Vec<Tensor<2>>, adam: Adam, unfit: Unfit },
     Fused(Box<OnCpu>),
+    Gpu(Box<OnGpu>),
 }
 
 /// Weights and gradients as plain values, one `Vec` a parameter.
@@ -41,22 +44,37 @@ pub(super) struct OnCpu {
 pub(super) enum Measured {
     Here([f32; 2]),
     There(Box<[Tensor<1>; 2]>),
+    OnGpu(gpu::Measured),
 }
 
 impl Learner {
-    /// In tensors on `device`.
+    /// On `device`: in the kernels for GPUs, or in tensors where it cannot run them.
     pub fn on_device(
         model: &ModelSettings,
+        items: usize,
         weights: &[Matrix],
         moments: Option<&Moments>,
         device: &Device,
     ) -> Self {
+        let state = moments.map(|of| (of.first.as_slice(), of.second.as_slice(), of.updates));
+        let unfit = match OnGpu::new(device, model, items, weights, state) {
+            Ok(gpu) => return Self::Gpu(Box::new(gpu)),
+            Err(unfit) => unfit,
+        };
         let parameters = parameters::upload(weights, device);
         let adam = match moments {
             Some(of) => Adam::restore(&of.first, &of.second, of.updates, device),
             None => Adam::new(&parameters),
         };
-        Self::Tensors { model: model.clone(), parameters, adam }
+        Self::Tensors { model: model.clone(), parameters, adam, unfit }
+    }
+
+    /// Why a GPU trains in tensors, many times slower, where it does.
+    pub fn slow(&self) -> Option<&Unfit> {
+        match self {
+            Self::Tensors { unfit, .. } if *unfit != Unfit::NoGpu => Some(unfit),
+            _ => None,
+        }
     }
 
     /// On the CPU, with `threads` threads (0: one a core).
@@ -113,6 +131,7 @@ impl Learner {
                 };
                 Measured::Here([loss as f32, norm as f32])
             }
+            Self::Gpu(gpu) => Measured::OnGpu(gpu.step(batch, dropout.as_ref(), update)),
             Self::Tensors { model, parameters, adam, .. } => {
                 let tracked: Vec<Tensor<2>> = parameters
                     .iter()
@@ -144,21 +163,22 @@ impl Learner {
     }
 
     /// The weights on the host; `read` takes a tensor off its device.
-    pub fn weights<E>(
+    pub fn weights(
         &self,
-        read: impl Fn(&Tensor<2>) -> Result<Vec<f32>, E>,
-    ) -> Result<Vec<Matrix>, E> {
+        read: impl Fn(&Tensor<2>) -> Result<Vec<f32>, TrainError>,
+    ) -> Result<Vec<Matrix>, TrainError> {
         match self {
             Self::Tensors { model, parameters, .. } => download(model, parameters, read),
             Self::Fused(cpu) => Ok(cpu.matrices(&cpu.weights)),
+            Self::Gpu(gpu) => Ok(gpu.weights()?),
         }
     }
 
     /// The first and second moments on the host, likewise.
-    pub fn moments<E>(
+    pub fn moments(
         &self,
-        read: impl Fn(&Tensor<2>) -> Result<Vec<f32>, E>,
-    ) -> Result<[Vec<Matrix>; 2], E> {
+        read: impl Fn(&Tensor<2>) -> Result<Vec<f32>, TrainError>,
+    ) -> Result<[Vec<Matrix>; 2], TrainError> {
         match self {
             Self::Tensors { model, adam, .. } => {
                 let (first, second) = adam.moments();
@@ -168,16 +188,47 @@ impl Learner {
                 let (first, second) = cpu.adam.moments();
                 Ok([cpu.matrices(first), cpu.matrices(second)])
             }
+            Self::Gpu(gpu) => Ok(gpu.moments()?),
+        }
+    }
+
+    /// Loss and gradient norm of `steps`, in as few reads as can be; `read` takes a tensor off its
+    /// device.
+    pub fn measured(
+        &self,
+        steps: Vec<Measured>,
+        read: impl Fn(Tensor<1>) -> Result<Vec<f32>, TrainError>,
+    ) -> Result<Vec<[f32; 2]>, TrainError> {
+        let (mut here, mut there, mut on_gpu) = (Vec::new(), [Vec::new(), Vec::new()], Vec::new());
+        for step in steps {
+            match step {
+                Measured::Here(pair) => here.push(pair),
+                Measured::There(pair) => {
+                    let [loss, norm] = *pair;
+                    there[0].push(loss);
+                    there[1].push(norm);
+                }
+                Measured::OnGpu(step) => on_gpu.push(step),
+            }
+        }
+        // A learner measures in one way only.
+        match self {
+            Self::Fused(_) => Ok(here),
+            Self::Gpu(gpu) => Ok(gpu.read(on_gpu)?),
+            Self::Tensors { .. } => {
+                let [losses, norms] = there.map(|values| read(Tensor::cat(values, 0)));
+                Ok(losses?.into_iter().zip(norms?).map(|(loss, norm)| [loss, norm]).collect())
+            }
         }
     }
 }
 
 /// Tensors in the order of the parameters, with their names.
-fn download<E>(
+fn download(
     model: &ModelSettings,
     tensors: &[Tensor<2>],
-    read: impl Fn(&Tensor<2>) -> Result<Vec<f32>, E>,
-) -> Result<Vec<Matrix>, E> {
+    read: impl Fn(&Tensor<2>) -> Result<Vec<f32>, TrainError>,
+) -> Result<Vec<Matrix>, TrainError> {
     let named = parameters::names(model).into_iter().zip(tensors);
     let matrix = |(name, tensor): (&str, &Tensor<2>)| {
         Ok(Matrix { name: name.to_owned(), shape: tensor.dims(), values: read(tensor)? })
@@ -224,7 +275,7 @@ mod tests {
             let model =
                 ModelSettings { solver, hidden: 12, targets: Targets::All, ..Default::default() };
             let weights = parameters::initial(&model, 20, 5);
-            let mut tensors = Learner::on_device(&model, &weights, None, &Device::flex());
+            let mut tensors = Learner::on_device(&model, 20, &weights, None, &Device::flex());
             let mut kernels = Learner::on_cpu(&model, 20, weights, None, 2);
             let how = Update { learning_rate: 5e-3, weight_decay: 1e-3, clip_norm: 1.0 };
             for step in 0..100 {
@@ -251,8 +302,8 @@ mod tests {
         let model = ModelSettings { hidden: 8, ..Default::default() };
         let weights = parameters::initial(&model, 20, 5);
         let how = Update { learning_rate: 5e-3, weight_decay: 0.0, clip_norm: 1.0 };
-        let read = |tensor: &Tensor<2>| -> Result<Vec<f32>, String> {
-            tensor.clone().into_data().try_to_vec().map_err(|error| format!("{error:?}"))
+        let read = |tensor: &Tensor<2>| -> Result<Vec<f32>, TrainError> {
+            Ok(tensor.clone().into_data().try_to_vec().unwrap())
         };
         let mut whole = Learner::on_cpu(&model, 20, weights.clone(), None, 1);
         (0..6).for_each(|step| drop(whole.step(&batch(step), None, None, how)));
