@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
@@ -13,6 +13,7 @@ use super::output;
 use crate::dynamics::batch::Batch;
 use crate::dynamics::device;
 use crate::dynamics::fused::{Fused, FusedAdam, sgemm_gflops};
+use crate::dynamics::gpu::OnGpu;
 use crate::dynamics::model::System1;
 use crate::dynamics::packed::{PackedSystem1, Step};
 use crate::dynamics::parameters::{self, Matrix};
@@ -40,7 +41,7 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
         let weights = parameters::initial(&model, ITEMS, 1);
         let step = match options.what {
             BenchWhat::Step if info.is_cpu() => Some(on_cpu(&model, &weights, options.repeats)),
-            BenchWhat::Step => Some(on_device(&model, &weights, &info, options.repeats)?),
+            BenchWhat::Step => Some(on_device(&model, &weights, &info.open()?, options.repeats)?),
             BenchWhat::Request | BenchWhat::Scale => None,
         };
         let packed = PackedSystem1::new(&model, ITEMS, &weights);
@@ -53,7 +54,13 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
         let rows: Vec<_> = rows
             .iter()
             .map(|(solver, step, many, one)| {
-                json!({ "model": solver, "step_ms": step, "forward_ms": many, "single_ms": one })
+                let step = step.as_ref();
+                json!({
+                    "model": solver, "step_ms": step.map(|step| step.ms),
+                    "kernels": step.map(|step| step.kernels),
+                    "launches": step.and_then(|step| step.launches),
+                    "forward_ms": many, "single_ms": one,
+                })
             })
             .collect();
         return output::json(&json!({
@@ -67,17 +74,21 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
         options.repeats
     );
     println!("model   step, ms   forward of {ROWS}, ms   of one, ms");
-    let mut shares = Vec::new();
-    for (solver, step, many, one) in rows {
-        if let (Some(ms), Some(ceiling)) = (step, ceiling) {
-            let share = step_gflop(solver) / (ms / 1e3) / ceiling;
-            shares.push(format!("{}'s step reaches {:.0} %", solver.title(), 100.0 * share));
-        }
-        let step = step.map_or("–".to_owned(), |ms| format!("{ms:.2}"));
+    for (solver, step, many, one) in &rows {
+        let step = step.as_ref().map_or("–".to_owned(), |step| format!("{:.2}", step.ms));
         println!("{:<6} {step:>9} {many:>19.2} {one:>12.3}", solver.title());
     }
-    if let Some(ceiling) = ceiling {
-        println!("large matrix products on all cores: {ceiling:.0} GFLOP/s; {}", shares.join(", "));
+    for (solver, step, ..) in rows {
+        let Some(Measured { ms, kernels, launches }) = step else { continue };
+        let launches = launches.map_or(String::new(), |count| format!(", {count} launches"));
+        let share = ceiling.map_or(String::new(), |ceiling| {
+            let reached = step_gflop(solver) / (ms / 1e3) / ceiling;
+            format!(
+                ", {:.0} % of {ceiling:.0} GFLOP/s (large products, all cores)",
+                100.0 * reached
+            )
+        });
+        println!("{}: a step in {kernels}{launches}{share}", solver.title());
     }
     println!("forward passes are those of serving: on the CPU, one thread");
     Ok(())
@@ -90,6 +101,15 @@ fn step_gflop(solver: Solver) -> f64 {
     let gates = 12.0 * hidden * hidden * length;
     let field = 8.0 * hidden * hidden * (length - 1.0) * stages(solver).len() as f64;
     3.0 * rows * (gates + field + 2.0 * hidden * items) / 1e9
+}
+
+/// A training step.
+struct Measured {
+    ms: f64,
+    /// What it ran in.
+    kernels: &'static str,
+    /// Where they are counted.
+    launches: Option<usize>,
 }
 
 fn batch() -> Batch {
@@ -121,29 +141,51 @@ fn median(repeats: usize, mut work: impl FnMut()) -> f64 {
 }
 
 /// One step in the kernels of the CPU.
-fn on_cpu(model: &ModelSettings, weights: &[Matrix], repeats: usize) -> f64 {
+fn on_cpu(model: &ModelSettings, weights: &[Matrix], repeats: usize) -> Measured {
     let batch = batch();
     let mut weights: Vec<Vec<f32>> = weights.iter().map(|one| one.values.clone()).collect();
     let mut gradients: Vec<Vec<f32>> = weights.iter().map(|one| vec![0.0; one.len()]).collect();
     let sizes: Vec<usize> = weights.iter().map(Vec::len).collect();
     let (mut fused, mut adam) = (Fused::new(model, ITEMS, 0), FusedAdam::new(&sizes));
-    median(repeats, || {
+    let ms = median(repeats, || {
         fused.loss_and_gradients(&weights, &batch, None, &mut gradients);
         adam.step(&mut weights, &gradients, HOW, 0);
-    })
+    });
+    Measured { ms, kernels: "kernels for the CPU", launches: None }
 }
 
-/// One step in tensors.
+/// One step in the kernels for GPUs, or in tensors where the device cannot run them.
 fn on_device(
     model: &ModelSettings,
     weights: &[Matrix],
-    info: &device::DeviceInfo,
+    device: &Device,
     repeats: usize,
-) -> Result<f64> {
-    let (device, batch) = (info.open()?, batch());
-    let mut tensors = parameters::upload(weights, &device);
+) -> Result<Measured> {
+    let mut gpu = match OnGpu::new(device, model, ITEMS, weights, None) {
+        Ok(gpu) => gpu,
+        Err(unfit) => {
+            eprintln!("plain tensors, since the device cannot run the kernels for GPUs: {unfit}");
+            let ms = in_tensors(model, weights, device, repeats);
+            return Ok(Measured { ms, kernels: "plain tensors", launches: None });
+        }
+    };
+    let batch = batch();
+    let mut read = Ok(Vec::new());
+    let ms = median(repeats, || {
+        let step = gpu.step(&batch, None, HOW);
+        // Reading the norm waits for the device.
+        read = gpu.read(vec![step]);
+    });
+    read?;
+    Ok(Measured { ms, kernels: "kernels for GPUs", launches: Some(gpu.launches()) })
+}
+
+/// One step in tensors.
+fn in_tensors(model: &ModelSettings, weights: &[Matrix], device: &Device, repeats: usize) -> f64 {
+    let batch = batch();
+    let mut tensors = parameters::upload(weights, device);
     let mut adam = Adam::new(&tensors);
-    Ok(median(repeats, || {
+    median(repeats, || {
         let tracked: Vec<Tensor<2>> =
             tensors.iter().map(|t| Tensor::from_inner(t.clone()).require_grad()).collect();
         let mut gradients = System1::new(model, &tracked).loss(&batch, None).backward();
@@ -154,7 +196,7 @@ fn on_device(
             .collect();
         // Reading the norm waits for the device.
         std::hint::black_box(adam.update(&mut tensors, gradients, HOW).into_data());
-    }))
+    })
 }
 
 /// Scores of all items for `rows` new users, on one core.

@@ -42,8 +42,8 @@ pub(super) fn backward<N: Size>(
     let tile = comptime!(groups * lanes);
     let (unit, units) = (UNIT_POS as usize, CUBE_DIM as usize);
     let events = extent.rows * extent.len;
-    let first_row = CUBE_POS as usize * tile;
-    let substeps = 2 * events + CUBE_POS as usize * (extent.len + 1);
+    let first_row = CUBE_POS * tile;
+    let substeps = 2 * events + CUBE_POS * (extent.len + 1);
 
     // Derivative by the state; by a step's end; by the point where the field is evaluated.
     let mut slope = Shared::<[Vector<f32, N>]>::new_slice(values);

@@ -60,8 +60,8 @@ pub(super) fn forward<N: Size>(
     let tile = comptime!(groups * lanes);
     let (unit, units) = (UNIT_POS as usize, CUBE_DIM as usize);
     let events = extent.rows * extent.len;
-    let first_row = CUBE_POS as usize * tile;
-    let substeps = 2 * events + CUBE_POS as usize * (extent.len + 1);
+    let first_row = CUBE_POS * tile;
+    let substeps = 2 * events + CUBE_POS * (extent.len + 1);
     let w_hidden = extent.weights + offsets.w_hidden;
     let w_in = extent.weights + offsets.w_in;
     let w_out = extent.weights + offsets.w_out;

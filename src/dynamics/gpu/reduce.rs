@@ -30,7 +30,7 @@ pub(super) fn cross_entropy(
     let mut shared = Shared::<[f32]>::new_slice(comptime!(UNITS as usize));
     let unit = UNIT_POS as usize;
     let units = comptime!(UNITS as usize);
-    let row = CUBE_POS as usize * items;
+    let row = CUBE_POS * items;
 
     let mut some = unit;
     if some >= items {
@@ -69,10 +69,10 @@ pub(super) fn cross_entropy(
         item += units;
     }
     let total = cube_sum(&mut shared, sum);
-    let target = plan[targets + first + CUBE_POS as usize] as usize;
+    let target = plan[targets + first + CUBE_POS] as usize;
     // The unit that owns the target knows its score before anyone changes it.
     if target % units == unit {
-        losses[first + CUBE_POS as usize] = most + total.ln() - scores[row + target];
+        losses[first + CUBE_POS] = most + total.ln() - scores[row + target];
     }
     let factor = weight / total;
     let mut item = unit;
@@ -94,11 +94,11 @@ pub(super) fn squares(values: &[f32], sums: &mut [f32], size: usize) {
     let mut place = ABSOLUTE_POS;
     while place < size {
         sum += values[place] * values[place];
-        place += CUBE_COUNT as usize * comptime!(UNITS as usize);
+        place += CUBE_COUNT * comptime!(UNITS as usize);
     }
     let total = cube_sum(&mut shared, sum);
     if UNIT_POS == 0 {
-        sums[CUBE_POS as usize] = total;
+        sums[CUBE_POS] = total;
     }
 }
 

@@ -48,10 +48,8 @@ pub(super) fn embedding(
     let (item, j) = (place / hidden, place % hidden);
     if item <= items {
         let mut sum = 0.0f32;
-        if comptime!(tied) {
-            if item > 0 {
-                sum = gradients[place];
-            }
+        if comptime!(tied) && item > 0 {
+            sum = gradients[place];
         }
         for entry in plan[starts + item] as usize..plan[starts + item + 1] as usize {
             let at = plan[order + entry] as usize * hidden + j;
