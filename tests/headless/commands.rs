@@ -309,6 +309,7 @@ fn bench_reports_the_contract() {
     for key in ["step_ms", "forward_ms", "single_ms"] {
         assert!(rows[0][key].as_f64().unwrap() > 0.0, "{key}: {step}");
     }
+    assert!(rows[0]["kernels"].is_string(), "{step}");
     let request = json(runs.path(), &["bench", "request", "--repeats", "2"]);
     assert!(request["rows"][0]["step_ms"].is_null(), "{request}");
 }
