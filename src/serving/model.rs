@@ -133,6 +133,14 @@ impl ServedModel {
 
     /// Scores of all items for held-out queries, `[Q, N]`.
     pub fn score_queries(&self, queries: &[Query], workspace: &mut Workspace) -> Vec<f32> {
+        let states = self.query_states(queries, workspace);
+        let mut scores = vec![0.0; queries.len() * self.data.items()];
+        self.packed.scores(workspace, &states, &mut scores);
+        scores
+    }
+
+    /// States that held-out queries are scored from, `[Q, H]`.
+    pub fn query_states(&self, queries: &[Query], workspace: &mut Workspace) -> Vec<f32> {
         let (data, model) = (&self.data, &self.config.model);
         let steps: Vec<Vec<Step>> = queries
             .iter()
@@ -153,9 +161,7 @@ impl ServedModel {
                 .collect();
             self.packed.flow(workspace, &mut states, &gaps);
         }
-        let mut scores = vec![0.0; queries.len() * data.items()];
-        self.packed.scores(workspace, &states, &mut scores);
-        scores
+        states
     }
 
     /// The dense index of a catalogue id.

@@ -85,7 +85,7 @@ fn every_page_is_reached_by_its_name_and_by_its_number() {
     let loaded = window.harness.state().session.loaded.clone().unwrap();
     let events = super::format::count(loaded.data.events() as u64);
     assert!(window.shows(&events), "the numbers of the built-in set");
-    let keys = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6];
+    let keys = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7];
     for (page, key) in PageId::ALL.into_iter().zip(keys) {
         window.click(Role::Button, page.title());
         assert_eq!(window.harness.state().session.kept.page, page);
