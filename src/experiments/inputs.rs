@@ -4,7 +4,6 @@ use super::{Event, ExperimentError, event};
 use crate::dynamics::device::DeviceChoice;
 use crate::jobs::Context;
 use crate::runs::{RunEntry, RunStore};
-use crate::serving::ServedModel;
 use crate::settings::Config;
 use crate::training::{Plan, Prepared, ablation};
 
@@ -39,11 +38,5 @@ impl Inputs {
         let prepared = Prepared::load(&config, &training)?;
         ablation::run(&plan, &prepared, &self.store, &training)?;
         Ok(self.store.find("latest")?)
-    }
-
-    /// The same, ready to answer.
-    pub(super) fn served(&self, context: &Context<Event>) -> Result<ServedModel, ExperimentError> {
-        let entry = self.run(context)?;
-        Ok(ServedModel::load(&self.store, &entry, context)?)
     }
 }

@@ -25,6 +25,7 @@ impl Measure {
             Self::Metric => format!("{value:.4}"),
             Self::Share => format!("{:.1} %", 100.0 * value),
             Self::Count => format!("{value:.0}"),
+            Self::Number if value == 0.0 => "0".to_owned(),
             Self::Number => {
                 // Three significant figures, without an exponent.
                 let size = value.abs().max(1e-12).log10().floor() as i32;

@@ -31,13 +31,17 @@ fn a_stopped_ablation_goes_on_with_its_runs_and_is_stored_once() {
         }
     });
     assert!(perform(Experiment::Ablation, &inputs, &context).unwrap_err().is_cancelled());
-    let started: Vec<String> = inputs.store.list().into_iter().map(|run| run.id).collect();
+    let ids = || {
+        let mut ids: Vec<String> = inputs.store.list().into_iter().map(|run| run.id).collect();
+        ids.sort();
+        ids
+    };
+    let started = ids();
     assert_eq!(started.len(), 2, "both runs can be resumed");
 
     let context = jobs::detached(Control::default(), |_, _| ());
     let result = perform(Experiment::Ablation, &inputs, &context).unwrap();
-    let ids: Vec<String> = inputs.store.list().into_iter().map(|run| run.id).collect();
-    assert_eq!(ids, started, "no run was started anew");
+    assert_eq!(ids(), started, "no run was started anew");
     let gru = result.findings.row("GRU").unwrap();
     assert!(gru.claimed.contains("0.0637") && gru.value("ndcg10").is_some());
     assert!(result.findings.row("Popularity").is_some());

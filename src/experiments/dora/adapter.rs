@@ -13,7 +13,7 @@
 
 use std::collections::HashMap;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -190,6 +190,8 @@ pub fn download(like: &[Matrix], tensors: &[Tensor<2>]) -> Vec<Matrix> {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::TensorData;
+
     use super::*;
 
     fn matrix(name: &str, shape: [usize; 2], values: &[f32]) -> Matrix {

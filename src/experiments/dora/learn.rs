@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -10,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use super::adapter::{Adapter, Kind, Size, download};
 use super::shift::Shift;
 use crate::data::split::Sequence;
+use crate::dynamics::batch::Batch;
 use crate::dynamics::fused::{Fused, FusedAdam};
 use crate::dynamics::model::System1;
 use crate::dynamics::parameters::{self, Matrix, upload};
@@ -134,7 +136,7 @@ impl Setting<'_> {
             let batch = self.shift.batch(data, sequences, shape, &config.model, true);
             let tracked: Vec<Tensor<2>> =
                 parts.iter().map(|part| Tensor::from_inner(part.clone()).require_grad()).collect();
-            let loss = System1::new(&config.model, &compose(&tracked)).loss(&batch, None);
+            let loss = loss(&System1::new(&config.model, &compose(&tracked)), &batch);
             let mut gradients = loss.backward();
             let gradients = tracked
                 .iter()
@@ -223,6 +225,21 @@ impl Setting<'_> {
         }
         Ok(())
     }
+}
+
+/// Mean cross entropy over the batch's targets, in nats. Most positions have none: only those that do
+/// are scored.
+pub(super) fn loss(model: &System1, batch: &Batch) -> Tensor<1> {
+    let states = Tensor::cat(model.states(batch, true, None), 0);
+    let device = states.device();
+    let asked = batch.targets.iter().enumerate().filter(|(_, target)| **target > 0);
+    let (rows, columns): (Vec<i32>, Vec<i32>) =
+        asked.map(|(place, target)| (place as i32, target - 1)).unzip();
+    let count = rows.len();
+    let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &device);
+    let columns = Tensor::<2, Int>::from_data(TensorData::new(columns, [count, 1]), &device);
+    let scores = model.scores(states.select(0, rows));
+    log_softmax(scores, 1).gather(1, columns).mean().neg()
 }
 
 /// The parameters of a model with some of them replaced by name.

@@ -11,8 +11,10 @@ use crate::training::evaluate::batch_of;
 fn config() -> Config {
     let mut config = Config::load(ABOUT.preset).unwrap();
     config.model.hidden = 8;
-    config.training.epochs = 4;
-    config.adapter.epochs = 4;
+    config.training.epochs = 6;
+    config.training.batch_size = 32;
+    config.adapter.epochs = 10;
+    config.adapter.learning_rate = 0.03;
     config.adapter.rank = 4;
     config.adapter.alpha = 8.0;
     config
@@ -100,4 +102,19 @@ fn an_adapter_read_from_its_file_and_merged_scores_as_it_did_while_training() {
     // And not as the source does.
     let c = scores(&upload(&source, &device));
     assert!(a.iter().zip(&c).any(|(a, c)| (a - c).abs() > 0.1));
+}
+
+#[test]
+fn scoring_only_what_is_asked_gives_the_loss_of_the_whole_batch() {
+    let config = config();
+    let prepared = prepared(&config);
+    let shift = Shift::new(&prepared, "").unwrap();
+    let sequences = &shift.sequences(&prepared.split.train, true)[..30];
+    let shape = (30, prepared.split.input_len);
+    let batch = shift.batch(&prepared.data, sequences, shape, &config.model, true);
+    let weights = parameters::initial(&config.model, prepared.data.items(), 1);
+    let model = System1::new(&config.model, &upload(&weights, &Device::flex()));
+    let [ours, whole] = [learn::loss(&model, &batch), model.loss(&batch, None)]
+        .map(|loss| loss.into_scalar::<f32>());
+    assert!((ours - whole).abs() < 1e-4, "{ours} {whole}");
 }

@@ -15,6 +15,8 @@ use crate::training::adam::{Adam, Update};
 const EXTRA: usize = 5;
 const UNITS: usize = 16;
 const STEPS: usize = 300;
+/// Steps between two looks at the cases held.
+const LOOK: usize = 10;
 const UPDATE: Update = Update { learning_rate: 0.01, weight_decay: 0.1, clip_norm: 0.0 };
 const MS_PER_DAY: f64 = 86_400_000.0;
 
@@ -71,7 +73,11 @@ fn join(
     state
 }
 
+/// Cases: a row of inputs and what should be said of each.
+pub type Labelled<'a> = (&'a [Vec<f32>], &'a [bool]);
+
 /// tanh units and a logit, on standardised inputs; trained on all cases at once with weight decay.
+#[derive(Clone)]
 pub struct Mlp {
     mean: Vec<f32>,
     deviation: Vec<f32>,
@@ -83,10 +89,10 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// Train on `inputs` (one row a case) and what should be said of each.
+    /// Train on some cases and keep the weights that are best on others, `held`.
     pub fn train(
-        inputs: &[Vec<f32>],
-        label: &[bool],
+        (inputs, label): Labelled<'_>,
+        held: Labelled<'_>,
         seed: usize,
         context: &Context<Event>,
     ) -> Result<Self, ExperimentError> {
@@ -131,8 +137,9 @@ impl Mlp {
         .map(|(values, shape)| matrix(values, shape).inner())
         .collect();
         let mut adam = Adam::new(&weights);
+        let mut best = (f64::INFINITY, mlp.clone());
         for step in 0..STEPS {
-            if step % 10 == 0 {
+            if step % LOOK == 0 {
                 context.checkpoint()?;
             }
             let tracked: Vec<Tensor<2>> = weights
@@ -152,15 +159,35 @@ impl Mlp {
                 })
                 .collect();
             adam.update(&mut weights, gradients, UPDATE);
+            if (step + 1) % LOOK == 0 {
+                mlp.take(&weights);
+                let loss = mlp.loss(held);
+                if loss < best.0 {
+                    best = (loss, mlp.clone());
+                }
+            }
         }
+        Ok(best.1)
+    }
+
+    fn take(&mut self, weights: &[Tensor<2>]) {
         // f32 on every device we open.
         let values =
             |tensor: &Tensor<2>| tensor.clone().into_data().try_to_vec::<f32>().unwrap_or_default();
-        mlp.hidden = values(&weights[0]);
-        mlp.hidden_bias = values(&weights[1]);
-        mlp.out = values(&weights[2]);
-        mlp.out_bias = values(&weights[3]).first().copied().unwrap_or(0.0);
-        Ok(mlp)
+        self.hidden = values(&weights[0]);
+        self.hidden_bias = values(&weights[1]);
+        self.out = values(&weights[2]);
+        self.out_bias = values(&weights[3]).first().copied().unwrap_or(0.0);
+    }
+
+    /// Mean logistic loss, in nats.
+    fn loss(&self, (rows, label): Labelled<'_>) -> f64 {
+        let each = self.scores(rows).into_iter().zip(label).map(|(logit, &label)| {
+            let wrong = if label { -logit } else { logit };
+            // log(1 + e^x) without overflow.
+            wrong.max(0.0) + (-wrong.abs()).exp().ln_1p()
+        });
+        each.sum::<f64>() / rows.len().max(1) as f64
     }
 
     fn standardised(&self, row: &[f32]) -> Vec<f32> {

@@ -39,7 +39,9 @@ pub enum Method {
 
 /// The scores of a method on both halves.
 pub struct Scored {
+    /// On the requests that its threshold is chosen on, and whether each gains.
     pub learn: Vec<f64>,
+    pub label: Vec<bool>,
     pub test: Vec<f64>,
     /// Median, in microseconds; `None` where there is nothing to compute.
     pub decision_us: Option<f64>,
@@ -105,6 +107,7 @@ impl Method {
         let thresholds = [config.router.entropy, config.router.conflict];
         let each = |of: &dyn Fn(&Replayed) -> f64| Scored {
             learn: learn.requests.iter().map(|request| of(request)).collect(),
+            label: learn.label.clone(),
             test: test.requests.iter().map(|request| of(request)).collect(),
             decision_us: None,
         };
@@ -120,8 +123,8 @@ impl Method {
             Self::Random => {
                 let mut rng = ChaCha8Rng::seed_from_u64(config.experiment.seed as u64 ^ 0x5eed);
                 let mut draw = |n: usize| (0..n).map(|_| rng.random::<f64>()).collect();
-                let (learn, test) = (draw(learn.label.len()), draw(test.label.len()));
-                Scored { learn, test, decision_us: None }
+                let (scores, test) = (draw(learn.label.len()), draw(test.label.len()));
+                Scored { learn: scores, label: learn.label.clone(), test, decision_us: None }
             }
             Self::Distinct => {
                 let scored = each(&|request| distinct(history(model, request).0));
@@ -132,9 +135,18 @@ impl Method {
                 let of = |cases: &Cases<'_>| -> Vec<Vec<f32>> {
                     cases.requests.iter().map(|request| features.replayed(request)).collect()
                 };
-                let mlp = Mlp::train(&of(learn), &learn.label, config.experiment.seed, context)?;
-                let score = |cases: &Cases<'_>| mlp.scores(&of(cases));
-                let scored = Scored { learn: score(learn), test: score(test), decision_us: None };
+                let rows = of(learn);
+                let cut = rows.len() * 7 / 10;
+                let ((fit, held), (fit_label, held_label)) =
+                    (rows.split_at(cut), learn.label.split_at(cut));
+                let seed = config.experiment.seed;
+                let mlp = Mlp::train((fit, fit_label), (held, held_label), seed, context)?;
+                let scored = Scored {
+                    learn: mlp.scores(held),
+                    label: held_label.to_vec(),
+                    test: mlp.scores(&of(test)),
+                    decision_us: None,
+                };
                 timed(scored, &mut |prepared| mlp.score(&features.prepared(prepared, half_life)))
             }
             Self::Entropy => timed(each(&|request| request.uncertainty.entropy), &mut |prepared| {
@@ -157,7 +169,12 @@ impl Method {
                     let [first, second] = &cases.quality;
                     first.iter().zip(second).map(|(first, second)| second - first).collect()
                 };
-                Scored { learn: gains(learn), test: gains(test), decision_us: None }
+                Scored {
+                    learn: gains(learn),
+                    label: learn.label.clone(),
+                    test: gains(test),
+                    decision_us: None,
+                }
             }
         })
     }

@@ -99,7 +99,7 @@ fn judge(
         let share = 0.7 + 0.3 * place as f32 / methods.len() as f32;
         context.progress(Some(share), format!("Judging: {}", method.title()));
         let scored = method.score(model, config, &learn, &test, context)?;
-        rows.push(row(method, &scored, &learn, &test, config));
+        rows.push(row(method, &scored, &test, config));
         if method.is_drawn() {
             let risk: Vec<f64> =
                 test.label.iter().map(|&label| f64::from(u8::from(label))).collect();
@@ -136,8 +136,9 @@ fn judge(
         method: format!(
             "Label: System 2's NDCG@10 is higher than System 1's on the request. {} held-out \
              requests of run {} were cut in two by chance; thresholds (most accurate) and the MLP \
-             (state, history and uncertainty, {} inputs, 16 tanh units) come from the first half, \
-             all numbers from the second. Intervals: Wilson for the accuracy, percentile bootstrap \
+             (state, history and uncertainty, {} inputs, 16 tanh units; trained on 70 % of that \
+             half, stopped and cut on the rest) come from the first half, all numbers from the \
+             second. Intervals: Wilson for the accuracy, percentile bootstrap \
              with {} resamples of the requests for the rest. Decision latency is the median time \
              from System 1's scores and state to the score of the method.",
             replay.requests.len(),
@@ -153,19 +154,13 @@ fn judge(
     })
 }
 
-fn row(
-    method: Method,
-    scored: &Scored,
-    learn: &Cases<'_>,
-    test: &Cases<'_>,
-    config: &Config,
-) -> Row {
+fn row(method: Method, scored: &Scored, test: &Cases<'_>, config: &Config) -> Row {
     let threshold = match method {
         Method::AlwaysFast => f64::INFINITY,
         Method::AlwaysSlow => f64::NEG_INFINITY,
         // It gains exactly where its score, the gain, is above 0.
         Method::Oracle => f64::MIN_POSITIVE,
-        _ => best_threshold(&scored.learn, &learn.label).0,
+        _ => best_threshold(&scored.learn, &scored.label).0,
     };
     let said: Vec<bool> = scored.test.iter().map(|&score| score >= threshold).collect();
     let right = said.iter().zip(&test.label).filter(|(said, label)| said == label).count() as u64;
@@ -208,8 +203,10 @@ fn row(
 }
 
 fn headline(rows: &[Row], base_rate: f64) -> String {
-    let usable = rows.iter().filter(|row| row.name != Method::Oracle.title());
-    let best = usable
+    let bounds = [Method::Oracle.title(), Method::Random.title()];
+    let best = rows
+        .iter()
+        .filter(|row| !bounds.contains(&row.name.as_str()))
         .filter_map(|row| Some((row, row.cells.get("auroc")?)))
         .max_by(|(_, a), (_, b)| a.value.total_cmp(&b.value));
     let Some((best, auroc)) = best else {
@@ -217,17 +214,22 @@ fn headline(rows: &[Row], base_rate: f64) -> String {
                 to tell apart."
             .to_owned();
     };
-    let sure = auroc.ci95.is_some_and(|[low, _]| low > 0.5);
-    format!(
-        "System 2 does better on {:.1} % of requests. {} tells them apart best (AUROC {}){}; its \
-         accuracy of {:.1} % compares with {:.1} % for never escalating.",
-        100.0 * base_rate,
-        best.name,
-        Measure::Metric.text(auroc),
-        if sure { "" } else { ", which chance explains as well" },
+    let of = format!("System 2 does better on {:.1} % of requests.", 100.0 * base_rate);
+    let auroc_text = Measure::Metric.text(auroc);
+    let accuracy = format!(
+        "its accuracy of {:.1} % compares with {:.1} % for never escalating.",
         100.0 * best.value("accuracy").unwrap_or(f64::NAN),
         100.0 * (1.0 - base_rate),
-    )
+    );
+    if auroc.ci95.is_some_and(|[low, _]| low > 0.5) {
+        format!("{of} {} tells them apart best, AUROC {auroc_text}; {accuracy}", best.name)
+    } else {
+        format!(
+            "{of} No router tells them apart better than chance: the best, {}, has an AUROC of \
+             {auroc_text}; {accuracy}",
+            best.name
+        )
+    }
 }
 
 fn facts(learn: &Cases<'_>, test: &Cases<'_>) -> Vec<String> {

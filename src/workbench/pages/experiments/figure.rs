@@ -1,7 +1,7 @@
 //! The figure of a result, and the curves of an experiment at work.
 
 use eframe::egui::{self, Color32, RichText, Stroke, Ui};
-use egui_plot::{Line, PlotPoint, PlotPoints, Polygon};
+use egui_plot::{FilledArea, Line, PlotPoint, PlotPoints};
 
 use crate::experiments::{Curve, Figure};
 use crate::workbench::charts::plot::{self, Ticks, View};
@@ -66,15 +66,12 @@ fn draw(
                     curve.points.iter().map(|&[x, y]| [across(x), y]).collect();
                 match (&curve.band, &curve.labels) {
                     (Some(band), None) => {
-                        let over = points.iter().zip(band).map(|(point, ends)| [point[0], ends[1]]);
-                        let back =
-                            points.iter().zip(band).rev().map(|(point, ends)| [point[0], ends[0]]);
-                        let area = PlotPoints::from(over.chain(back).collect::<Vec<_>>());
-                        let area = Polygon::new("", area)
+                        let of = |end: usize| band.iter().map(|ends| ends[end]).collect::<Vec<_>>();
+                        let xs: Vec<f64> = points.iter().map(|point| point[0]).collect();
+                        let area = FilledArea::new("", &xs, &of(0), &of(1))
                             .fill_color(color(curve).gamma_multiply(0.18))
-                            .stroke(Stroke::NONE)
                             .allow_hover(false);
-                        plot.polygon(area);
+                        plot.add(area);
                     }
                     (Some(band), Some(_)) => {
                         for (point, ends) in points.iter().zip(band) {

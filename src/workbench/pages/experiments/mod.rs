@@ -153,8 +153,7 @@ impl ExperimentsPage {
             empty_state(ui, "Not run yet", &hint, |ui| {
                 let idle = self.at_work.is_none();
                 let help = tooltip(ui.ctx(), &Command::RunExperiment, "Measure it now");
-                let label = format!("Run {}", about.title.to_lowercase());
-                if primary(ui, &label, idle, &help).clicked() {
+                if primary(ui, "Run this experiment", idle, &help).clicked() {
                     session.ask(Command::RunExperiment);
                 }
             });
