@@ -109,9 +109,12 @@ fn compare(replay: &Replay, config: &Config, budgets: &[f64]) -> Findings {
         },
     ];
     for &share in budgets {
-        // The share alone decides: the bucket and the cost cap count and do not deny.
+        // The most uncertain are over the threshold, as many as the share allows; the bucket and the
+        // cost cap count and do not deny.
         let settings = RouterSettings {
             mode: RouterMode::Auto,
+            entropy: threshold(replay, share),
+            conflict: 1.0,
             share,
             share_limit: LimitMode::Enforced,
             rate_limit: LimitMode::Observed,
@@ -125,18 +128,11 @@ fn compare(replay: &Replay, config: &Config, budgets: &[f64]) -> Findings {
             escalated: route(&settings),
         });
     }
-    let unlimited = RouterSettings {
-        mode: RouterMode::Auto,
-        share_limit: LimitMode::Observed,
-        rate_limit: LimitMode::Observed,
-        cost_limit: LimitMode::Observed,
-        ..config.router.clone()
-    };
     policies.push(Policy {
-        name: "Router, no budget".to_owned(),
+        name: "Router as set".to_owned(),
         claimed: "",
         color: figures::RK4,
-        escalated: route(&unlimited),
+        escalated: route(&RouterSettings { mode: RouterMode::Auto, ..config.router.clone() }),
     });
     policies.push(Policy {
         name: format!("Coin, {}", percent(COIN)),
@@ -181,7 +177,8 @@ fn compare(replay: &Replay, config: &Config, budgets: &[f64]) -> Findings {
             curves,
         },
         method: format!(
-            "{n} held-out requests of run {} were answered once by each system. System 1's latency \
+            "{n} held-out requests of run {} were answered once by each system. At each budget the \
+             entropy threshold is the one that as many requests are over. System 1's latency \
              is measured here, one request at a time; System 2's {}. A policy's numbers are those \
              of the system that answered each request; quality is full-ranking HR@10 and NDCG@10 \
              with 95 % intervals over requests, and the gain is paired with System 1 alone.",
@@ -193,6 +190,19 @@ fn compare(replay: &Replay, config: &Config, budgets: &[f64]) -> Findings {
                  candidates, so it cannot help where the item that was taken is not among them."
             .to_owned(),
     }
+}
+
+/// The highest entropy threshold that at least `share` of the requests are over: chosen without a
+/// look at what was taken.
+fn threshold(replay: &Replay, share: f64) -> f64 {
+    let mut entropies: Vec<f64> =
+        replay.requests.iter().map(|request| request.uncertainty.entropy).collect();
+    entropies.sort_unstable_by(|a, b| b.total_cmp(a));
+    let wanted = (share * entropies.len() as f64).ceil() as usize;
+    let Some(&last) = wanted.checked_sub(1).and_then(|place| entropies.get(place)) else {
+        return 1.0;
+    };
+    entropies.into_iter().find(|entropy| *entropy < last).unwrap_or(0.0)
 }
 
 fn row(policy: &Policy, requests: &[Replayed]) -> Row {
@@ -266,13 +276,18 @@ fn facts(replay: &Replay, config: &Config, failed: usize) -> Vec<String> {
     let mut facts = vec![
         format!("{verdict} (NDCG@10 {:+.4}).", gain.mean),
         format!(
-            "Prices: ${} a million prompt tokens, ${} a million completion tokens; thresholds: \
-             entropy {}, conflict {}{}.",
+            "Prices: ${} a million prompt tokens, ${} a million completion tokens. The router as set \
+             has the thresholds entropy {} and conflict {}{}, {} tokens/s, a share of {} and ${} an \
+             hour, at {} requests/s.",
             config.reasoner.input_price,
             config.reasoner.output_price,
             config.router.entropy,
             config.router.conflict,
             if replay.has_conflict { "" } else { " (not available: the data has no genres)" },
+            config.router.rate,
+            percent(config.router.share),
+            config.router.cost_per_hour,
+            config.traffic.rate,
         ),
     ];
     if failed > 0 {

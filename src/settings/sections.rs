@@ -446,9 +446,9 @@ config! {
             "An adapter's product is scaled by alpha / rank.";
         parts: AdapterParts = AdapterParts::Head, Kind::Choice(AdapterParts::WORDS), "Adapted weights", "",
             "The head alone, or the GRU's and the field's matrices as well.";
-        epochs: usize = 10, integer_log(1, 1000), "Epochs", "",
+        epochs: usize = 5, integer_log(1, 1000), "Epochs", "",
             "Passes over the target domain, the same for every method.";
-        learning_rate: f64 = 0.02, number_log(1e-6, 1.0), "Learning rate", "",
+        learning_rate: f64 = 0.01, number_log(1e-6, 1.0), "Learning rate", "",
             "Adam's step size on the target domain, the same for every method.";
         seeds: usize = 5, integer(2, 50), "Seeds", "",
             "Source models, each adapted by every method.";

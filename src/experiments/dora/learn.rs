@@ -55,11 +55,17 @@ pub struct Setting<'a> {
     pub shift: &'a Shift,
     /// Asked before each step whether to go on.
     pub go_on: &'a dyn Fn() -> Result<(), Cancelled>,
+    /// Told each method's NDCG@10 on the target domain after each epoch.
+    pub tell: &'a dyn Fn(Method, usize, f64),
 }
 
-/// A model after adaptation.
+/// The batches of one epoch: sequences, and the share of the learning rate that is left.
+type Epoch = Vec<(Vec<Sequence>, f64)>;
+
+/// What an adaptation came to.
 pub struct Adapted {
-    pub model: Vec<Matrix>,
+    /// NDCG@10 on the source and the target domain before, and after each epoch.
+    pub path: Vec<[f64; 2]>,
     /// The adapter's file, for the methods that have one.
     pub adapter: Option<Vec<u8>>,
     /// Trained numbers.
@@ -80,8 +86,10 @@ impl Setting<'_> {
         let mut fused = Fused::new(&config.model, items, 0);
         let mut adam = FusedAdam::new(&sizes);
         let training = &config.training;
-        self.epochs(false, training.epochs, seed, |sequences, shape, left| {
-            let batch = self.shift.batch(&prepared.data, sequences, shape, &config.model, false);
+        let (epochs, shape) = self.epochs(false, training.epochs, seed);
+        for (sequences, left) in epochs.into_iter().flatten() {
+            (self.go_on)()?;
+            let batch = self.shift.batch(&prepared.data, &sequences, shape, &config.model, false);
             fused.loss_and_gradients(&weights, &batch, None, &mut gradients);
             let update = Update {
                 learning_rate: training.learning_rate * left,
@@ -89,7 +97,7 @@ impl Setting<'_> {
                 clip_norm: training.clip_norm,
             };
             adam.step(&mut weights, &gradients, update, 0);
-        })?;
+        }
         let pairs = like.into_iter().zip(weights);
         Ok(pairs.map(|(matrix, values)| Matrix { values, ..matrix }).collect())
     }
@@ -102,7 +110,6 @@ impl Setting<'_> {
         seed: u64,
     ) -> Result<Adapted, ExperimentError> {
         let config = self.config;
-        let begun = Instant::now();
         let adapter = match method {
             Method::Lora => Some(self.adapter(Kind::Lora)),
             Method::Dora => Some(self.adapter(Kind::Dora)),
@@ -118,8 +125,8 @@ impl Setting<'_> {
             _ => Vec::new(),
         };
         if like.is_empty() {
-            let (model, adapter) = (source.to_vec(), None);
-            return Ok(Adapted { model, adapter, trained: 0, seconds: 0.0 });
+            let path = vec![self.judge(&upload(source, &Device::flex()))?];
+            return Ok(Adapted { path, adapter: None, trained: 0, seconds: 0.0 });
         }
         let device = Device::flex().autodiff();
         let base: Vec<(String, Tensor<2>)> =
@@ -132,7 +139,7 @@ impl Setting<'_> {
             upload(&like, &device).into_iter().map(Tensor::inner).collect();
         let mut adam = Adam::new(&parts);
         let data = &self.prepared.data;
-        self.epochs(true, config.adapter.epochs, seed, |sequences, shape, left| {
+        let mut step = |sequences: &[Sequence], shape, left: f64, parts: &mut Vec<Tensor<2>>| {
             let batch = self.shift.batch(data, sequences, shape, &config.model, true);
             let tracked: Vec<Tensor<2>> =
                 parts.iter().map(|part| Tensor::from_inner(part.clone()).require_grad()).collect();
@@ -140,7 +147,7 @@ impl Setting<'_> {
             let mut gradients = loss.backward();
             let gradients = tracked
                 .iter()
-                .zip(&parts)
+                .zip(parts.iter())
                 // A part that no path reaches has no gradient.
                 .map(|(tensor, like)| {
                     tensor.grad_remove(&mut gradients).unwrap_or_else(|| like.zeros_like())
@@ -151,27 +158,35 @@ impl Setting<'_> {
                 weight_decay: 0.0,
                 clip_norm: config.training.clip_norm,
             };
-            adam.update(&mut parts, gradients, update);
-        })?;
-        let trained = download(&like, &parts);
-        let seconds = begun.elapsed().as_secs_f64();
-        let (model, file) = match &adapter {
-            Some(adapter) => (adapter.merge(source, &trained), Some(adapter.encode(&trained)?)),
-            None => {
-                let of = |matrix: &Matrix| {
-                    trained.iter().find(|part| part.name == matrix.name).unwrap_or(matrix).clone()
-                };
-                (source.iter().map(of).collect(), None)
-            }
+            adam.update(parts, gradients, update);
         };
+        let mut path = vec![self.judge(&upload(source, &Device::flex()))?];
+        let mut seconds = 0.0;
+        let (epochs, shape) = self.epochs(true, config.adapter.epochs, seed);
+        for (place, epoch) in epochs.into_iter().enumerate() {
+            let begun = Instant::now();
+            for (sequences, left) in epoch {
+                (self.go_on)()?;
+                step(&sequences, shape, left, &mut parts);
+            }
+            // Judging is not adapting.
+            seconds += begun.elapsed().as_secs_f64();
+            let now: Vec<Tensor<2>> = parts.iter().cloned().map(Tensor::from_inner).collect();
+            let now: Vec<Tensor<2>> = compose(&now).into_iter().map(Tensor::inner).collect();
+            let judged = self.judge(&now)?;
+            (self.tell)(method, place + 1, judged[1]);
+            path.push(judged);
+        }
+        let trained = download(&like, &parts);
+        let file = adapter.as_ref().map(|adapter| adapter.encode(&trained)).transpose()?;
         let count = trained.iter().map(|part| part.values.len()).sum();
-        Ok(Adapted { model, adapter: file, trained: count, seconds })
+        Ok(Adapted { path, adapter: file, trained: count, seconds })
     }
 
     /// Mean NDCG@10 on the test queries of the source and of the target domain.
-    pub fn judge(&self, model: &[Matrix]) -> Result<[f64; 2], ExperimentError> {
+    fn judge(&self, model: &[Tensor<2>]) -> Result<[f64; 2], ExperimentError> {
         let (config, prepared) = (self.config, self.prepared);
-        let system1 = System1::new(&config.model, &upload(model, &Device::flex()));
+        let system1 = System1::new(&config.model, model);
         let mut means = [0.0; 2];
         for (mean, queries) in means.iter_mut().zip(&self.shift.test) {
             let ranks = evaluate::ranks(
@@ -200,30 +215,24 @@ impl Setting<'_> {
         Adapter::new(kind, size, names.map(str::to_owned).collect())
     }
 
-    /// Steps over the sequences of a domain in a new order each epoch. `step` gets the sequences,
-    /// the shape of their batch, and the share of the learning rate that is left, falling to 0.
-    fn epochs(
-        &self,
-        target: bool,
-        epochs: usize,
-        seed: u64,
-        mut step: impl FnMut(&[Sequence], (usize, usize), f64),
-    ) -> Result<(), ExperimentError> {
+    /// The batches of every epoch over the sequences of a domain, in a new order each time, and their
+    /// shape. The learning rate falls to 0.
+    fn epochs(&self, target: bool, epochs: usize, seed: u64) -> (Vec<Epoch>, (usize, usize)) {
         let mut sequences = self.shift.sequences(&self.prepared.split.train, target);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let rows = self.config.training.batch_size.min(sequences.len().max(1));
-        let shape = (rows, self.prepared.split.input_len);
         let total = (epochs * sequences.len().div_ceil(rows)) as f64;
         let mut done = 0.0;
-        for _ in 0..epochs {
+        let mut epoch = || -> Epoch {
             sequences.shuffle(&mut rng);
-            for chunk in sequences.chunks(rows) {
-                (self.go_on)()?;
-                step(chunk, shape, 1.0 - done / total);
+            let chunks = sequences.chunks(rows).map(|chunk| {
+                let left = 1.0 - done / total;
                 done += 1.0;
-            }
-        }
-        Ok(())
+                (chunk.to_vec(), left)
+            });
+            chunks.collect()
+        };
+        ((0..epochs).map(|_| epoch()).collect(), (rows, self.prepared.split.input_len))
     }
 }
 

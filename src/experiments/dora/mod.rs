@@ -39,6 +39,8 @@ pub const ABOUT: About = About {
 struct Outcome {
     /// NDCG@10 on the source and on the target domain, for each of [`Method::ALL`].
     ndcg: Vec<[f64; 2]>,
+    /// The same before, and after each epoch.
+    paths: Vec<Vec<[f64; 2]>>,
     trained: Vec<usize>,
     seconds: Vec<f64>,
     source_seconds: f64,
@@ -59,7 +61,6 @@ pub fn run(inputs: &Inputs, context: &Context<Event>) -> Result<Measured, Experi
     let key = format!("{}{}", config.to_toml(), prepared.record.fingerprint);
     let parts = Parts::new(&store, ABOUT.word, &key);
     let go_on = || context.checkpoint();
-    let setting = Setting { config: &config, prepared: &prepared, shift: &shift, go_on: &go_on };
 
     let first = config.training.seed as u64;
     let seeds: Vec<u64> = (first..first + config.adapter.seeds as u64).collect();
@@ -70,14 +71,21 @@ pub fn run(inputs: &Inputs, context: &Context<Event>) -> Result<Measured, Experi
             Some((place * steps + step) as f32 / (seeds.len() * steps) as f32)
         };
         let outcome = parts.part(&format!("seed-{seed}"), || {
+            let tell = |method: Method, epoch: usize, ndcg: f64| {
+                let curve = format!("{}, target, seed {seed}", method.title());
+                context.send(Event::Point { curve, at: [epoch as f64, ndcg] });
+            };
+            let setting = Setting {
+                config: &config,
+                prepared: &prepared,
+                shift: &shift,
+                go_on: &go_on,
+                tell: &tell,
+            };
             one(&setting, seed, place == 0, &|step, what| {
                 context.progress(share(step), format!("Seed {seed}: {what}"));
             })
         })?;
-        for (method, ndcg) in Method::ALL.iter().zip(&outcome.ndcg) {
-            let curve = format!("{}, target", method.title());
-            context.send(Event::Point { curve, at: [seed as f64, ndcg[1]] });
-        }
         outcomes.push(outcome);
     }
     parts.clear();
@@ -104,6 +112,7 @@ fn one(
     let source_seconds = begun.elapsed().as_secs_f64();
     let mut outcome = Outcome {
         ndcg: Vec::new(),
+        paths: Vec::new(),
         trained: Vec::new(),
         seconds: Vec::new(),
         source_seconds,
@@ -117,7 +126,8 @@ fn one(
     for (place, method) in Method::ALL.into_iter().enumerate() {
         say(place + 1, method.title());
         let adapted = setting.adapt(method, &source, seed)?;
-        outcome.ndcg.push(setting.judge(&adapted.model)?);
+        outcome.ndcg.push(adapted.path.last().copied().unwrap_or_default());
+        outcome.paths.push(adapted.path);
         outcome.trained.push(adapted.trained);
         outcome.seconds.push(adapted.seconds);
         if let Some(file) = adapted.adapter.filter(|_| keep_files) {
@@ -139,7 +149,7 @@ fn findings(config: &Config, prepared: &Prepared, shift: &Shift, outcomes: &[Out
     let gain = |o: &Outcome, method: usize| o.ndcg[method][1] - o.ndcg[FROZEN][1];
     let forgotten = |o: &Outcome, method: usize| o.ndcg[FROZEN][0] - o.ndcg[method][0];
     let mut rows = Vec::new();
-    let mut dots = Vec::new();
+    let (mut curves, mut dots) = (Vec::new(), Vec::new());
     for (place, method) in Method::ALL.into_iter().enumerate() {
         let trained = outcomes.first().map_or(0, |outcome| outcome.trained[place]) as f64;
         let mut row = Row::new(method.title())
@@ -157,6 +167,11 @@ fn findings(config: &Config, prepared: &Prepared, shift: &Shift, outcomes: &[Out
                 .estimate("forgetting", &lost)
                 .estimate("seconds", &over(outcomes, |o| o.seconds[place]));
             let at = [lost.mean, gained.mean];
+            curves.push(Curve::line(
+                format!("{} by epoch", method.title()),
+                color(method),
+                path(outcomes, place),
+            ));
             dots.push(Curve::dot(method.title(), color(method), at, gained.ci95));
         }
         rows.push(row);
@@ -215,14 +230,15 @@ fn findings(config: &Config, prepared: &Prepared, shift: &Shift, outcomes: &[Out
             x: "forgetting: loss of NDCG@10 on the source domain".to_owned(),
             x_log: false,
             y: "gain in NDCG@10 on the target domain".to_owned(),
-            curves: dots,
+            curves: curves.into_iter().chain(dots).collect(),
         },
         method: format!(
             "{} source models ({}, hidden {}) learn from every event but never predict one of the \
              target domain; each is then adapted for {} epochs with a loss on the target domain \
              alone, by every method with the same batches and Adam at {}. LoRA and DoRA have rank \
              {}, α {} on {}; DoRA's norm is held constant in the gradient (Liu et al. 2024). Mean \
-             and 95 % t interval over seeds; full ranking of the last event of each user.",
+             and 95 % t interval over seeds; full ranking of the last event of each user. The lines \
+             of the figure go through the epochs.",
             outcomes.len(),
             config.model.solver.title(),
             config.model.hidden,
@@ -238,6 +254,24 @@ fn findings(config: &Config, prepared: &Prepared, shift: &Shift, outcomes: &[Out
                  users or domains. No replay of source data is mixed in, which would forget less."
                 .to_owned(),
     }
+}
+
+/// Forgetting and gain of a method after each epoch, mean over seeds: the less forgotten for the same
+/// gain, the better, whatever the learning rate.
+fn path(outcomes: &[Outcome], method: usize) -> Vec<[f64; 2]> {
+    let epochs = outcomes.iter().map(|outcome| outcome.paths[method].len()).min().unwrap_or(0);
+    let mean = |of: &dyn Fn(&Outcome) -> f64| {
+        outcomes.iter().map(of).sum::<f64>() / outcomes.len().max(1) as f64
+    };
+    (0..epochs)
+        .map(|epoch| {
+            let moved = |outcome: &Outcome, domain: usize| {
+                let path = &outcome.paths[method];
+                path[epoch][domain] - path[0][domain]
+            };
+            [mean(&|outcome| -moved(outcome, 0)), mean(&|outcome| moved(outcome, 1))]
+        })
+        .collect()
 }
 
 fn color(method: Method) -> Color {

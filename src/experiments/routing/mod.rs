@@ -130,7 +130,7 @@ fn judge(
             title: format!("Risk against coverage, {} test requests", test.label.len()),
             x: "coverage: share of requests that System 1 keeps".to_owned(),
             x_log: false,
-            y: "risk: share of them on which System 2 was better".to_owned(),
+            y: "risk: share where System 2 was better".to_owned(),
             curves,
         },
         method: format!(

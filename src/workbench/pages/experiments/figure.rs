@@ -1,16 +1,17 @@
 //! The figure of a result, and the curves of an experiment at work.
 
-use eframe::egui::{self, Color32, RichText, Stroke, Ui};
+use eframe::egui::{self, Color32, Stroke, Ui};
 use egui_plot::{FilledArea, Line, PlotPoint, PlotPoints};
 
 use crate::experiments::{Curve, Figure};
 use crate::workbench::charts::plot::{self, Ticks, View};
 use crate::workbench::format;
-use crate::workbench::theme::{UNIT, palette};
-use crate::workbench::widgets::legend_dot;
+use crate::workbench::theme::{self, UNIT, palette};
 
 /// How near the pointer must be to a point to name it.
 const NEAR: f32 = 16.0;
+/// Room that the name of a dot takes at its right.
+const LABEL: f32 = 120.0;
 
 /// Colours of live curves, told apart by colour-blind eyes.
 const LIVE: [[u8; 3]; 6] = [
@@ -37,7 +38,7 @@ pub fn live(ui: &mut Ui, curves: &[(String, Vec<[f64; 2]>)]) {
             Curve::line(name, crate::figures::Color(r, g, b), points.clone())
         })
         .collect();
-    draw(ui, "Validation so far", ["epoch", "NDCG@10 on validation"], false, &curves, &|x| x);
+    draw(ui, "Learning so far", ["epoch", "NDCG@10"], false, &curves, &|x| x);
 }
 
 fn draw(
@@ -97,9 +98,21 @@ fn draw(
     let place =
         |&[x, y]: &[f64; 2]| shown.transform.position_from_point(&PlotPoint::new(across(x), y));
     for curve in curves.iter().filter(|curve| curve.labels.is_some()) {
-        for point in &curve.points {
-            let ring = Stroke::new(1.5, palette(ui).card);
-            ui.painter().circle(place(point), 5.0, color(curve), ring);
+        let names = curve.labels.iter().flatten().map(String::as_str);
+        for (point, name) in curve.points.iter().zip(names.chain(std::iter::repeat(""))) {
+            let (ring, at) = (Stroke::new(1.5, palette(ui).card), place(point));
+            ui.painter().circle(at, 5.0, color(curve), ring);
+            // Near the right edge there is room at the left of the dot only.
+            let frame = shown.transform.frame();
+            let turned = at.x > frame.right() - LABEL;
+            let (anchor, aside) = if turned {
+                (egui::Align2::RIGHT_BOTTOM, -8.0)
+            } else {
+                (egui::Align2::LEFT_BOTTOM, 8.0)
+            };
+            let font = egui::FontId::proportional(theme::SMALL);
+            let text_color = palette(ui).text;
+            ui.painter().text(at + egui::vec2(aside, -3.0), anchor, name, font, text_color);
         }
     }
     let pointer = shown.response.hover_pos();
@@ -121,13 +134,25 @@ fn draw(
 }
 
 fn legend(ui: &mut Ui, curves: &[Curve]) {
+    // Dots are named where they are.
+    let lines: Vec<&Curve> = curves.iter().filter(|curve| curve.labels.is_none()).collect();
+    if lines.is_empty() {
+        return;
+    }
     ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing.x = UNIT;
-        for curve in curves {
+        ui.spacing_mut().item_spacing = egui::vec2(3.0 * UNIT, 0.0);
+        for curve in lines {
+            // Dot and name as one, so that no line breaks between them.
+            let font = egui::FontId::proportional(theme::SMALL);
+            let muted = palette(ui).muted;
+            let galley = ui.painter().layout_no_wrap(curve.name.clone(), font, muted);
+            let size = egui::vec2(galley.size().x + 3.0 * UNIT, 4.5 * UNIT);
+            let (rect, _) = ui.allocate_exact_size(size, egui::Sense::hover());
             let [r, g, b] = curve.color;
-            legend_dot(ui, Color32::from_rgb(r, g, b), true);
-            ui.label(RichText::new(&curve.name).small().color(palette(ui).muted));
-            ui.add_space(UNIT);
+            let dot = egui::pos2(rect.left() + UNIT, rect.center().y);
+            ui.painter().circle_filled(dot, UNIT, Color32::from_rgb(r, g, b));
+            let at = egui::pos2(rect.left() + 3.0 * UNIT, dot.y - galley.size().y / 2.0);
+            ui.painter().galley(at, galley, muted);
         }
     });
 }

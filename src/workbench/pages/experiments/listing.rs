@@ -93,7 +93,7 @@ impl ExperimentsPage {
                 }
             });
         });
-        quiet(ui, &format!("Everything else is as in the preset `{}`.", about.preset));
+        quiet(ui, &format!("Everything else is as in the preset “{}”.", about.preset));
         if about.preset == "experiment-dora" {
             for key in ADAPTER {
                 setting_row(ui, &mut session.config, key);

@@ -20,7 +20,7 @@ pub fn ui(ui: &mut Ui, rect: Rect, about: &About, result: &ExperimentResult) {
         let width = ui.available_width();
         let mut top = ui.cursor().min;
         let heading = height_of(ui, &findings.headline, width - 8.0 * UNIT);
-        let mut height = table::height(findings) + heading + 17.0 * UNIT;
+        let mut height = table::height(findings) + heading + 14.0 * UNIT;
         if !findings.simulated.is_empty() {
             height += height_of(ui, &findings.simulated, width - 14.0 * UNIT) + 7.0 * UNIT;
         }

@@ -1,16 +1,16 @@
-//! The table of a result: a number and its interval under it in each cell, the claim at the right.
+//! The table of a result: a number and its interval under it in each cell, the claim under the name.
 
-use eframe::egui::{self, Align, Color32, FontId, Pos2, Rect, Sense, Stroke, Ui, pos2, vec2};
+use eframe::egui::{self, Align, Color32, FontId, Pos2, Sense, Stroke, Ui, pos2, vec2};
 
 use crate::experiments::{Findings, Measure, Row, Value};
 use crate::workbench::theme::{self, UNIT, palette};
 
-const HEADER: f32 = 10.0 * UNIT;
-const ROW: f32 = 10.0 * UNIT;
+const HEADER: f32 = 9.0 * UNIT;
+const ROW: f32 = 9.5 * UNIT;
 /// Between two columns.
-const GAP: f32 = 3.0 * UNIT;
-/// Widest name or claim before it takes a second line.
-const WIDEST: f32 = 190.0;
+const GAP: f32 = 2.5 * UNIT;
+/// Widest name or claim before it is cut.
+const WIDEST: f32 = 210.0;
 
 /// The height of all of it, the scroll bar of a narrow place included.
 pub fn height(findings: &Findings) -> f32 {
@@ -26,6 +26,12 @@ struct Text {
 fn value_text(measure: Measure, value: Option<&Value>) -> Text {
     let Some(value) = value else { return Text { first: "–".to_owned(), second: String::new() } };
     let plain = |number| measure.text(&Value { value: number, ci95: None });
+    // Where both ends are written, one place less says enough.
+    let end = |number: f64| match measure {
+        Measure::Metric => format!("{number:.3}"),
+        Measure::Share => format!("{:.1}", 100.0 * number),
+        Measure::Number | Measure::Count => plain(number),
+    };
     let second = match value.ci95 {
         None => String::new(),
         Some([low, high]) => {
@@ -33,7 +39,7 @@ fn value_text(measure: Measure, value: Option<&Value>) -> Text {
             if even {
                 format!("± {}", plain((high - low) / 2.0))
             } else {
-                format!("{} … {}", plain(low), plain(high))
+                format!("{} … {}", end(low), end(high))
             }
         }
     };
@@ -49,9 +55,12 @@ pub fn ui(ui: &mut Ui, findings: &Findings) {
     let widest = |ui: &Ui, texts: &mut dyn Iterator<Item = &str>| {
         texts.map(|text| measure_width(ui, text, name_font.clone())).fold(0.0, f32::max)
     };
-    let names = widest(ui, &mut findings.rows.iter().map(|row| row.name.as_str())).min(WIDEST);
-    let claims = widest(ui, &mut findings.rows.iter().map(|row| row.claimed.as_str())).min(WIDEST);
-    let claims = if findings.has_claims() { claims.max(100.0) } else { 0.0 };
+    let claims = findings.rows.iter().map(claim);
+    let claims = claims
+        .map(|claim| measure_width(ui, &claim, FontId::proportional(theme::SMALL)))
+        .fold(0.0, f32::max);
+    let names = widest(ui, &mut findings.rows.iter().map(|row| row.name.as_str()));
+    let names = names.max(claims).min(WIDEST);
     let columns: Vec<f32> = findings
         .columns
         .iter()
@@ -71,8 +80,7 @@ pub fn ui(ui: &mut Ui, findings: &Findings) {
             cells.chain(words).fold(44.0, f32::max)
         })
         .collect();
-    let count = columns.len() + 1 + usize::from(claims > 0.0);
-    let needed = names + claims + columns.iter().sum::<f32>() + GAP * (count + 1) as f32;
+    let needed = names + columns.iter().sum::<f32>() + GAP * (columns.len() + 2) as f32;
     egui::ScrollArea::horizontal().id_salt("experiment table").auto_shrink([false, true]).show(
         ui,
         |ui| {
@@ -80,8 +88,7 @@ pub fn ui(ui: &mut Ui, findings: &Findings) {
             // What is left over goes to the numbers.
             let spare = (ui.available_width() - needed).max(0.0) / columns.len().max(1) as f32;
             let widths: Vec<f32> = columns.iter().map(|width| width + spare).collect();
-            let table =
-                Table { findings, names, claims, widths, width: ui.available_width().max(needed) };
+            let table = Table { findings, names, widths, width: ui.available_width().max(needed) };
             table.header(ui);
             for row in &findings.rows {
                 table.row(ui, row);
@@ -93,7 +100,6 @@ pub fn ui(ui: &mut Ui, findings: &Findings) {
 struct Table<'a> {
     findings: &'a Findings,
     names: f32,
-    claims: f32,
     widths: Vec<f32>,
     width: f32,
 }
@@ -106,12 +112,8 @@ impl Table<'_> {
         let small = || FontId::proportional(theme::SMALL);
         for (column, &width) in self.findings.columns.iter().zip(&self.widths) {
             let right = pos2(x + width, rect.bottom() - 1.5 * UNIT);
-            write(ui, right, Align::Max, width, &column.title, small(), muted);
+            write(ui, right, width, (&column.title, small(), muted));
             x += width + GAP;
-        }
-        if self.claims > 0.0 {
-            let at = pos2(x, rect.bottom() - 1.5 * UNIT);
-            write(ui, at, Align::Min, self.claims, "Original's claim", small(), muted);
         }
         let line = Stroke::new(1.0, palette(ui).line);
         ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, line);
@@ -123,16 +125,18 @@ impl Table<'_> {
         if response.hovered() {
             ui.painter().rect_filled(rect, 2.0, palette.control.gamma_multiply(0.5));
         }
-        let body = FontId::proportional(theme::BODY);
         let left = rect.left() + GAP / 2.0;
-        centred(
-            ui,
-            pos2(left, rect.center().y),
-            self.names,
-            &row.name,
-            body.clone(),
-            palette.strong,
-        );
+        let claim = claim(row);
+        let body = FontId::proportional(theme::BODY);
+        let name = (row.name.as_str(), body, palette.strong);
+        if claim.is_empty() {
+            line_of(ui, pos2(left, rect.center().y), 0.5, self.names, name);
+        } else {
+            let small = FontId::proportional(theme::SMALL);
+            let middle = pos2(left, rect.center().y + 1.0);
+            line_of(ui, middle, 1.0, self.names, name);
+            line_of(ui, middle, 0.0, self.names, (&claim, small, palette.muted));
+        }
         let mut x = left + self.names + GAP;
         let mut said = vec![row.name.clone()];
         for (column, &width) in self.findings.columns.iter().zip(&self.widths) {
@@ -153,10 +157,8 @@ impl Table<'_> {
             }
             x = right + GAP;
         }
-        if self.claims > 0.0 {
-            let claim = if row.claimed.is_empty() { "–" } else { &row.claimed };
-            said.push(format!("original's claim {claim}"));
-            centred(ui, pos2(x, rect.center().y), self.claims, claim, body, palette.muted);
+        if !claim.is_empty() {
+            said.push(format!("original's claim {}", row.claimed));
         }
         let line = Stroke::new(1.0, palette.line);
         ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, line);
@@ -164,21 +166,33 @@ impl Table<'_> {
     }
 }
 
-/// Text of at most two lines, left of or right of `at`, which is its lower end.
-fn write(ui: &Ui, at: Pos2, align: Align, width: f32, text: &str, font: FontId, color: Color32) {
+/// Text of at most two lines whose lower right corner is `at`.
+fn write(ui: &Ui, at: Pos2, width: f32, (text, font, color): (&str, FontId, Color32)) {
     let mut job = egui::text::LayoutJob::simple(text.to_owned(), font, color, width + 1.0);
-    job.halign = align;
+    job.halign = Align::Max;
     job.wrap.max_rows = 2;
     let galley = ui.painter().layout_job(job);
     let at = pos2(at.x, at.y - galley.size().y);
     ui.painter().galley(at, galley, color);
 }
 
-/// Text of at most two lines around the height of `at`.
-fn centred(ui: &Ui, at: Pos2, width: f32, text: &str, font: FontId, color: Color32) {
-    let mut job = egui::text::LayoutJob::simple(text.to_owned(), font, color, width + 1.0);
-    job.wrap.max_rows = 2;
+/// One line of text, cut where it is too long, that begins at `at` and stands above it by `above` of
+/// its height.
+fn line_of(
+    ui: &Ui,
+    at: Pos2,
+    above: f32,
+    width: f32,
+    (text, font, color): (&str, FontId, Color32),
+) {
+    let mut job = egui::text::LayoutJob::simple_singleline(text.to_owned(), font, color);
+    job.wrap = egui::text::TextWrapping::truncate_at_width(width + 1.0);
     let galley = ui.painter().layout_job(job);
-    let rect = Rect::from_min_size(pos2(at.x, at.y - galley.size().y / 2.0), galley.size());
-    ui.painter().galley(rect.min, galley, color);
+    let at = pos2(at.x, at.y - above * galley.size().y);
+    ui.painter().galley(at, galley, color);
+}
+
+/// What the original claims of a row, as it stands under its name.
+fn claim(row: &Row) -> String {
+    if row.claimed.is_empty() { String::new() } else { format!("Claim: {}", row.claimed) }
 }
