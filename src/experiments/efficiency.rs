@@ -38,6 +38,8 @@ const COIN_COLOR: Color = Color(0x9a, 0xa3, 0xb2);
 /// A way to answer every request, and which of them it escalates.
 struct Policy {
     name: String,
+    /// Beside its dot in the figure.
+    label: String,
     claimed: &'static str,
     color: Color,
     escalated: Vec<bool>,
@@ -97,12 +99,14 @@ fn compare(replay: &Replay, config: &Config, budgets: &[f64]) -> Findings {
     let mut policies = vec![
         Policy {
             name: "System 2 always".to_owned(),
+            label: "System 2".to_owned(),
             claimed: "All-L3: 2000 ms, $5.00",
             color: SYSTEM2,
             escalated: vec![true; n],
         },
         Policy {
             name: "System 1 always".to_owned(),
+            label: "System 1".to_owned(),
             claimed: "",
             color: figures::OTHER,
             escalated: vec![false; n],
@@ -123,6 +127,7 @@ fn compare(replay: &Replay, config: &Config, budgets: &[f64]) -> Findings {
         };
         policies.push(Policy {
             name: format!("Router, at most {}", percent(share)),
+            label: format!("≤ {}", percent(share)),
             claimed: if share == COIN { "DeepM3: 167.78 ms, $1.00" } else { "" },
             color: figures::RK4,
             escalated: route(&settings),
@@ -130,12 +135,14 @@ fn compare(replay: &Replay, config: &Config, budgets: &[f64]) -> Findings {
     }
     policies.push(Policy {
         name: "Router as set".to_owned(),
+        label: "as set".to_owned(),
         claimed: "",
         color: figures::RK4,
         escalated: route(&RouterSettings { mode: RouterMode::Auto, ..config.router.clone() }),
     });
     policies.push(Policy {
         name: format!("Coin, {}", percent(COIN)),
+        label: "coin".to_owned(),
         claimed: "what DeepM3's simulation does",
         color: COIN_COLOR,
         escalated: (0..n).map(|_| coin.random::<f64>() < COIN).collect(),
@@ -170,7 +177,8 @@ fn compare(replay: &Replay, config: &Config, budgets: &[f64]) -> Findings {
         rows,
         facts: facts(replay, config, failed),
         figure: Figure {
-            title: format!("Quality against latency, {n} held-out requests"),
+            title: "Quality against latency: both systems, and the router at its budgets"
+                .to_owned(),
             x: format!("{latency_word} (ms)"),
             x_log: true,
             y: "NDCG@10 and its 95 % interval".to_owned(),
@@ -239,7 +247,8 @@ fn row(policy: &Policy, requests: &[Replayed]) -> Row {
 fn dot(policy: &Policy, row: &Row) -> Curve {
     let ndcg = row.cells.get("ndcg10");
     let at = [row.value("latency_ms").unwrap_or(f64::NAN), ndcg.map_or(f64::NAN, |v| v.value)];
-    Curve::dot(&policy.name, policy.color, at, ndcg.and_then(|value| value.ci95))
+    let dot = Curve::dot(&policy.name, policy.color, at, ndcg.and_then(|value| value.ci95));
+    Curve { labels: Some(vec![policy.label.clone()]), ..dot }
 }
 
 /// System 2 always against the router at the original's share, or at the largest budget.

@@ -22,7 +22,12 @@ impl Measure {
 
     fn number(self, value: f64) -> String {
         match self {
-            Self::Metric => format!("{value:.4}"),
+            Self::Metric => {
+                let text = format!("{value:.4}");
+                // No minus before what rounds to nothing.
+                let nothing = text.trim_start_matches(['-', '0', '.']).is_empty();
+                if nothing { text.replace('-', "") } else { text }
+            }
             Self::Share => format!("{:.1} %", 100.0 * value),
             Self::Count => format!("{value:.0}"),
             Self::Number if value == 0.0 => "0".to_owned(),
@@ -192,6 +197,9 @@ mod tests {
         assert_eq!(Measure::Share.text(&value(0.0, Some([0.0, 0.037]))), "0.0 % (0.0 % … 3.7 %)");
         assert_eq!(Measure::Number.text(&value(812.44, None)), "812");
         assert_eq!(Measure::Number.text(&value(0.05432, None)), "0.0543");
+        assert_eq!(Measure::Number.text(&value(0.0, None)), "0");
+        assert_eq!(Measure::Metric.text(&value(-0.00001, None)), "0.0000");
+        assert_eq!(Measure::Metric.text(&value(-0.0057, None)), "-0.0057");
         assert_eq!(Measure::Count.text(&value(12.0, None)), "12");
     }
 

@@ -97,7 +97,9 @@ fn draw(
         });
     let place =
         |&[x, y]: &[f64; 2]| shown.transform.position_from_point(&PlotPoint::new(across(x), y));
-    for curve in curves.iter().filter(|curve| curve.labels.is_some()) {
+    for (index, curve) in curves.iter().filter(|curve| curve.labels.is_some()).enumerate() {
+        // In turn above and below, so that near ones stay apart.
+        let above = index % 2 == 0;
         let names = curve.labels.iter().flatten().map(String::as_str);
         for (point, name) in curve.points.iter().zip(names.chain(std::iter::repeat(""))) {
             let (ring, at) = (Stroke::new(1.5, palette(ui).card), place(point));
@@ -105,14 +107,13 @@ fn draw(
             // Near the right edge there is room at the left of the dot only.
             let frame = shown.transform.frame();
             let turned = at.x > frame.right() - LABEL;
-            let (anchor, aside) = if turned {
-                (egui::Align2::RIGHT_BOTTOM, -8.0)
-            } else {
-                (egui::Align2::LEFT_BOTTOM, 8.0)
-            };
+            let across = if turned { egui::Align::Max } else { egui::Align::Min };
+            let upward = if above { egui::Align::Max } else { egui::Align::Min };
+            let anchor = egui::Align2([across, upward]);
+            let aside = egui::vec2(if turned { -8.0 } else { 8.0 }, if above { -3.0 } else { 3.0 });
             let font = egui::FontId::proportional(theme::SMALL);
             let text_color = palette(ui).text;
-            ui.painter().text(at + egui::vec2(aside, -3.0), anchor, name, font, text_color);
+            ui.painter().text(at + aside, anchor, name, font, text_color);
         }
     }
     let pointer = shown.response.hover_pos();
