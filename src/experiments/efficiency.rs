@@ -256,7 +256,7 @@ fn headline(rows: &[Row], simulated: bool) -> String {
     let slow = &rows[0];
     let routers = || rows.iter().filter(|row| row.name.starts_with("Router"));
     let claimed = routers().find(|row| !row.claimed.is_empty());
-    let Some(router) = claimed.or_else(|| routers().last()) else { return String::new() };
+    let Some(router) = claimed.or_else(|| routers().next_back()) else { return String::new() };
     let of = |row: &Row, key: &str| row.value(key).unwrap_or(f64::NAN);
     let times = of(slow, "latency_ms") / of(router, "latency_ms");
     let cheaper = 1.0 - of(router, "cost_per_1000") / of(slow, "cost_per_1000");

@@ -46,7 +46,7 @@ fn a_stopped_ablation_goes_on_with_its_runs_and_is_stored_once() {
     assert!(gru.claimed.contains("0.0637") && gru.value("ndcg10").is_some());
     assert!(result.findings.row("Popularity").is_some());
     let store = ExperimentStore::beside(&inputs.store);
-    assert_eq!(store.list(), [result.clone()]);
+    assert_eq!(store.list(), std::slice::from_ref(&result));
     // Two epochs of four units are a broken model: it is not said to have learned.
     assert!(result.findings.facts.iter().any(|fact| fact.contains("does not beat")));
     for file in ["table.md", "table.csv", "figure.svg", "config.toml"] {

@@ -40,6 +40,9 @@ const FEWEST: usize = 100;
 /// Most points of a curve in the figure.
 const POINTS: usize = 200;
 
+/// A measure of some of the test requests, drawn with repetition.
+type Drawn<'a> = dyn Fn(&[usize]) -> Option<f64> + 'a;
+
 /// The requests of one half, and what became of them.
 pub(super) struct Cases<'a> {
     requests: Vec<&'a Replayed>,
@@ -183,7 +186,7 @@ fn row(method: Method, scored: &Scored, test: &Cases<'_>, config: &Config) -> Ro
         drawn.iter().map(|&index| values[index]).collect()
     };
     let labels = |drawn: &[usize]| -> Vec<bool> { drawn.iter().map(|&i| test.label[i]).collect() };
-    let measures: [(&str, &dyn Fn(&[usize]) -> Option<f64>); 4] = [
+    let measures: [(&str, &Drawn<'_>); 4] = [
         ("auroc", &|drawn| auroc(&pick(&scored.test, drawn), &labels(drawn))),
         ("auprc", &|drawn| auprc(&pick(&scored.test, drawn), &labels(drawn))),
         ("aurc", &|drawn| aurc(&pick(&scored.test, drawn), &pick(&risk, drawn))),
