@@ -8,6 +8,7 @@
 //! | module | what it is | knows |
 //! |---|---|---|
 //! | [`workbench`], [`cli`] | the window and the headless commands, on the same engine | all below |
+//! | [`experiments`] | the original README's experiments, measured: tables, figures, write-up | all below |
 //! | [`analysis`] | what a finished run has learned: attractors, users' ways, their pictures | all below |
 //! | [`serving`] | the engine that answers requests, its HTTP API, telemetry, traffic, replay | all below |
 //! | [`reasoning`] | System 2: the trait, the mock, the LLM client, the circuit breaker | settings |
@@ -36,6 +37,7 @@ pub mod cli;
 pub mod data;
 pub mod dynamics;
 pub mod evaluation;
+pub mod experiments;
 mod exponential;
 pub mod figures;
 pub mod jobs;

@@ -68,6 +68,8 @@ pub enum Command {
     Attractors(AttractorOptions),
     /// Send generated requests to a running server
     Traffic(TrafficOptions),
+    /// Run an experiment of the original README and print its table; `list` and `report`
+    Experiment(ExperimentOptions),
     /// Time a training step, or the forward pass, at DeepM3's size
     Bench(BenchOptions),
     /// List every setting with its range, default and meaning
@@ -263,6 +265,28 @@ pub struct BenchOptions {
     /// Repeats of each, of which the median is printed
     #[arg(long, default_value_t = 30, value_name = "N")]
     pub repeats: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct ExperimentOptions {
+    /// An experiment as in `list`; `list` shows them all, `report` writes up all results
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Run id, unique prefix, or `latest`, for experiments that look at one [default: latest; trains one if there is none]
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+    #[command(flatten)]
+    pub data: DataOptions,
+    /// Settings from another preset or TOML file [default: the experiment's own]
+    #[arg(long, value_name = "PRESET")]
+    pub preset: Option<String>,
+    /// Change a setting, for example --set experiment.requests=500 (see `deepm3 settings`)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Also write the result; the ending says the format: .md, .csv, .json, .svg or .png. For
+    /// `report` the .md and .html files to write
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

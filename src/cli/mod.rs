@@ -8,6 +8,7 @@ mod attractors;
 mod bench;
 mod data;
 mod devices;
+mod experiment;
 mod live;
 mod output;
 mod runs;
@@ -72,6 +73,7 @@ fn run(arguments: &Arguments, started: std::time::Instant) -> Result<()> {
         Some(Command::Route(options)) => live::route(options, common),
         Some(Command::Attractors(options)) => attractors::attractors(options, common),
         Some(Command::Traffic(options)) => live::traffic(options, common),
+        Some(Command::Experiment(options)) => experiment::experiment(options, common),
         Some(Command::Bench(options)) => bench::bench(options, common),
         Some(Command::Settings) => output::settings(common),
     }

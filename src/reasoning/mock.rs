@@ -69,8 +69,13 @@ impl Mock {
     /// What asking an LLM would cost at the prices set, in dollars, for so many events of history
     /// and candidates: an estimate for titles and genres of a typical length.
     pub fn cost(&self, history: usize, candidates: usize) -> f64 {
-        let [prompt, answer] = prompt::typical_tokens(history, candidates);
+        let [prompt, answer] = self.tokens(history, candidates);
         self.prices.cost(prompt, answer)
+    }
+
+    /// Prompt and completion tokens behind [`Mock::cost`], estimated likewise.
+    pub fn tokens(&self, history: usize, candidates: usize) -> [u64; 2] {
+        prompt::typical_tokens(history, candidates)
     }
 
     async fn answer(&self, request: &ReasonRequest) -> Result<Reasoned, ReasonError> {

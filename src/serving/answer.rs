@@ -130,16 +130,28 @@ impl Composed {
 
 /// System 2's question: the history and System 1's candidates, with what is known of them.
 pub fn reason_request(model: &ServedModel, asked: &Asked, perceived: &Perceived) -> ReasonRequest {
+    wanted(model, &asked.user, (&asked.items, &asked.times), &perceived.best, asked.count)
+}
+
+/// The same from its parts: a history (items, times in Unix milliseconds) and System 1's best items
+/// with their probabilities.
+pub fn wanted(
+    model: &ServedModel,
+    user: &str,
+    (items, times): (&[u32], &[i64]),
+    best: &[(u32, f32)],
+    count: usize,
+) -> ReasonRequest {
     let id = |item: u32| model.data.item_ids[item as usize].clone();
     let title = |item: u32| model.title(item).map(str::to_owned);
-    let history = asked.items.iter().zip(&asked.times).map(|(&item, &time_ms)| Seen {
+    let history = items.iter().zip(times).map(|(&item, &time_ms)| Seen {
         item,
         id: id(item),
         title: title(item),
         genres: model.genres_of(item).to_vec(),
         time_ms,
     });
-    let candidates = perceived.best.iter().map(|&(item, probability)| Candidate {
+    let candidates = best.iter().map(|&(item, probability)| Candidate {
         item,
         id: id(item),
         title: title(item),
@@ -147,10 +159,10 @@ pub fn reason_request(model: &ServedModel, asked: &Asked, perceived: &Perceived)
         probability,
     });
     ReasonRequest {
-        user_id: asked.user.clone(),
+        user_id: user.to_owned(),
         history: history.collect(),
         candidates: candidates.collect(),
-        count: asked.count,
+        count,
     }
 }
 

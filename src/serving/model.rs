@@ -135,6 +135,11 @@ impl ServedModel {
         scorer::scores(&self.packed, &self.config.model, &self.data, queries, workspace)
     }
 
+    /// States that held-out queries are scored from, `[Q, H]`.
+    pub fn query_states(&self, queries: &[Query], workspace: &mut Workspace) -> Vec<f32> {
+        scorer::states(&self.packed, &self.config.model, &self.data, queries, workspace)
+    }
+
     /// The dense index of a catalogue id.
     pub fn item(&self, id: &str) -> Option<u32> {
         self.index.get(id).copied()

@@ -31,6 +31,21 @@ pub const PRESETS: &[Preset] = &[
         about: "The field's usual protocol: all positions, tied head, early stopping",
         text: include_str!("../../presets/leave-one-out.toml"),
     },
+    Preset {
+        name: "experiment-efficiency",
+        about: "Experiment 1: latency, cost and quality of both systems and of the router",
+        text: include_str!("../../presets/experiment-efficiency.toml"),
+    },
+    Preset {
+        name: "experiment-routing",
+        about: "Experiment 2: who can tell which requests System 2 does better on",
+        text: include_str!("../../presets/experiment-routing.toml"),
+    },
+    Preset {
+        name: "experiment-dora",
+        about: "Experiment 5: DoRA, LoRA, head-only and full fine-tuning on a genre held out",
+        text: include_str!("../../presets/experiment-dora.toml"),
+    },
 ];
 
 impl Preset {

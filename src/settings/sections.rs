@@ -151,6 +151,16 @@ choice! {
 }
 
 choice! {
+    /// Which weights an adapter changes.
+    AdapterParts {
+        /// The head alone.
+        Head = "head",
+        /// The head, the GRU's matrices and the field's.
+        Recurrent = "head+recurrent",
+    }
+}
+
+choice! {
     /// Who asks, in generated traffic.
     TrafficPattern {
         /// Half the requests repeat one of a few users, half come from new ones.
@@ -416,5 +426,35 @@ config! {
             "Requests in flight at once, at most.";
         seed: usize = 42, integer(0, 4_294_967_295), "Traffic seed", "",
             "Fixes which users ask and in which order.";
+    }
+
+    /// Experiments on held-out requests.
+    experiment: ExperimentSettings {
+        requests: usize = 5000, integer_log(20, 20_000), "Requests replayed, at most", "",
+            "Held-out requests, taken evenly; an LLM is asked for each of them, which costs money.";
+        budgets: String = "0.02,0.05,0.1,0.2,0.5".to_owned(), Kind::Text, "Budgets", "shares",
+            "Shares of traffic that the router may escalate, one row of the efficiency table each.";
+        resamples: usize = 1000, integer_log(100, 100_000), "Bootstrap resamples", "",
+            "Resamples of the requests behind each bootstrap interval.";
+        seed: usize = 1, integer(0, 4_294_967_295), "Seed", "",
+            "Fixes which requests are learned from, the coin, and the resamples.";
+    }
+
+    /// Fine-tuning on a shifted domain: the DoRA experiment.
+    adapter: AdapterSettings {
+        rank: usize = 16, integer_log(1, 256), "Rank", "",
+            "Columns of an adapter's two thin matrices.";
+        alpha: f64 = 32.0, number_log(0.1, 1024.0), "Alpha", "",
+            "An adapter's product is scaled by alpha / rank.";
+        parts: AdapterParts = AdapterParts::Head, Kind::Choice(AdapterParts::WORDS), "Adapted weights", "",
+            "The head alone, or the GRU's and the field's matrices as well.";
+        epochs: usize = 5, integer_log(1, 1000), "Epochs", "",
+            "Passes over the target domain, the same for every method.";
+        learning_rate: f64 = 0.01, number_log(1e-6, 1.0), "Learning rate", "",
+            "Adam's step size on the target domain, the same for every method.";
+        seeds: usize = 5, integer(2, 50), "Seeds", "",
+            "Source models, each adapted by every method.";
+        genre: String = String::new(), Kind::Text, "Genre held out", "",
+            "The target domain; empty takes the genre nearest to a quarter of all events. Data without genres is cut in time.";
     }
 }

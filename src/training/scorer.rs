@@ -116,6 +116,20 @@ pub fn scores(
     queries: &[Query],
     workspace: &mut Workspace,
 ) -> Vec<f32> {
+    let states = states(system, settings, data, queries, workspace);
+    let mut scores = vec![0.0; queries.len() * system.items()];
+    system.scores(workspace, &states, &mut scores);
+    scores
+}
+
+/// States that `queries` are scored from, `[Q, H]`.
+pub fn states(
+    system: &PackedSystem1,
+    settings: &ModelSettings,
+    data: &Dataset,
+    queries: &[Query],
+    workspace: &mut Workspace,
+) -> Vec<f32> {
     let histories: Vec<Vec<Step>> = queries
         .iter()
         .map(|query| {
@@ -131,9 +145,7 @@ pub fn scores(
         let gaps: Vec<f32> = queries.iter().map(|query| warp(settings.warp, gap(query))).collect();
         system.flow(workspace, &mut states, &gaps);
     }
-    let mut scores = vec![0.0; queries.len() * system.items()];
-    system.scores(workspace, &states, &mut scores);
-    scores
+    states
 }
 
 /// A history (Unix milliseconds, never falling) as steps of the model. `after` is the time of the

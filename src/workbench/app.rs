@@ -6,9 +6,11 @@ use eframe::egui::{self, CentralPanel, Frame, Id, Margin, RichText, ViewportComm
 
 use super::Options;
 use super::background::Running;
-use super::commands::{self, Command, PageId};
+use super::commands::{self, Command, ExportFormat, PageId};
 use super::dialogs::{Dialogs, Purpose};
-use super::pages::{AttractorPage, ComparePage, DataPage, LivePage, Page, RouterPage, TrainPage};
+use super::pages::{
+    AttractorPage, ComparePage, DataPage, ExperimentsPage, LivePage, Page, RouterPage, TrainPage,
+};
 use super::palette::CommandPalette;
 use super::session::{Kept, Session};
 use super::shell;
@@ -28,6 +30,7 @@ pub struct App {
     attractor: AttractorPage,
     router: RouterPage,
     live: LivePage,
+    pub(super) experiments: ExperimentsPage,
     palette: CommandPalette,
     dialogs: Dialogs,
     /// A close was asked for while work runs.
@@ -79,6 +82,7 @@ impl App {
             attractor: AttractorPage::default(),
             router: RouterPage::default(),
             live: LivePage::default(),
+            experiments: ExperimentsPage::default(),
             palette: CommandPalette::default(),
             dialogs: Dialogs::default(),
             closing: Closing::No,
@@ -95,6 +99,7 @@ impl App {
             PageId::Attractor => &mut self.attractor,
             PageId::Router => &mut self.router,
             PageId::Live => &mut self.live,
+            PageId::Experiments => &mut self.experiments,
         };
         (page, &mut self.session)
     }
@@ -103,6 +108,9 @@ impl App {
     fn running(&self) -> Option<(Running, Command)> {
         let train = self.train.running().map(|running| (running, Command::Stop));
         train
+            .or_else(|| {
+                self.experiments.running().map(|running| (running, Command::StopExperiment))
+            })
             .or_else(|| self.data.running().map(|running| (running, Command::StopLoading)))
             .or_else(|| self.attractor.running().map(|running| (running, Command::StopAnalysis)))
             .or_else(|| self.router.running().map(|running| (running, Command::StopReplay)))
@@ -117,7 +125,9 @@ impl App {
             Command::SavePreset => Some(Purpose::SavePreset),
             Command::Export(format) => {
                 let stem = match self.session.kept.page {
+                    _ if *format == ExportFormat::Html => "deepm3-report",
                     PageId::Attractor => "deepm3-attractors",
+                    PageId::Experiments => "deepm3-experiment",
                     _ => "deepm3-runs",
                 };
                 Some(Purpose::Export(*format, stem))
@@ -142,13 +152,14 @@ impl App {
                 if let Some(page) = home(&command) {
                     self.session.kept.page = page;
                 }
-                let pages: [&mut dyn Page; 6] = [
+                let pages: [&mut dyn Page; 7] = [
                     &mut self.data,
                     &mut self.train,
                     &mut self.compare,
                     &mut self.attractor,
                     &mut self.router,
                     &mut self.live,
+                    &mut self.experiments,
                 ];
                 for page in pages {
                     page.command(&command, &mut self.session);
@@ -202,6 +213,7 @@ impl App {
             self.attractor.stop();
             self.router.stop();
             self.live.stop();
+            self.experiments.stop();
             ctx.send_viewport_cmd(ViewportCommand::Close);
         }
     }
@@ -242,6 +254,9 @@ fn home(command: &Command) -> Option<PageId> {
         Command::ToggleServer | Command::SendRequest | Command::ToggleTraffic => Some(PageId::Live),
         Command::Analyse | Command::RandomUser => Some(PageId::Attractor),
         Command::UndoRouter => Some(PageId::Router),
+        Command::RunExperiment | Command::NextExperiment | Command::Report => {
+            Some(PageId::Experiments)
+        }
         _ => None,
     }
 }
@@ -260,6 +275,7 @@ impl eframe::App for App {
         self.attractor.logic(&mut self.session);
         self.router.logic(&mut self.session);
         self.live.logic(&mut self.session);
+        self.experiments.logic(&mut self.session);
         if let Some(command) = self.dialogs.poll(&mut self.session.toasts) {
             self.session.ask(command);
         }

@@ -14,11 +14,19 @@ pub enum PageId {
     Attractor,
     Router,
     Live,
+    Experiments,
 }
 
 impl PageId {
-    pub const ALL: [Self; 6] =
-        [Self::Data, Self::Train, Self::Compare, Self::Attractor, Self::Router, Self::Live];
+    pub const ALL: [Self; 7] = [
+        Self::Data,
+        Self::Train,
+        Self::Compare,
+        Self::Attractor,
+        Self::Router,
+        Self::Live,
+        Self::Experiments,
+    ];
 
     /// The number of its key.
     pub fn number(self) -> usize {
@@ -29,6 +37,7 @@ impl PageId {
             Self::Attractor => 4,
             Self::Router => 5,
             Self::Live => 6,
+            Self::Experiments => 7,
         }
     }
 
@@ -40,11 +49,12 @@ impl PageId {
             Self::Attractor => "Attractor",
             Self::Router => "Router",
             Self::Live => "Live API",
+            Self::Experiments => "Experiments",
         }
     }
 }
 
-/// A file format the Compare page writes.
+/// A file format that pages write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportFormat {
     Csv,
@@ -52,6 +62,8 @@ pub enum ExportFormat {
     Png,
     Svg,
     Json,
+    /// The report of all experiments, with a Markdown file beside it.
+    Html,
 }
 
 impl ExportFormat {
@@ -62,6 +74,7 @@ impl ExportFormat {
             Self::Png => "png",
             Self::Svg => "svg",
             Self::Json => "json",
+            Self::Html => "html",
         }
     }
 }
@@ -117,6 +130,13 @@ pub enum Command {
     SendRequest,
     /// Start or stop generated traffic.
     ToggleTraffic,
+    /// Run the experiment that is chosen.
+    RunExperiment,
+    StopExperiment,
+    /// Choose the next one.
+    NextExperiment,
+    /// Write up all results.
+    Report,
     Export(ExportFormat),
     WriteExport(ExportFormat, PathBuf),
 }
@@ -148,6 +168,7 @@ pub fn actions() -> Vec<Action> {
         action("Go to Attractor", Command::Go(PageId::Attractor), plain(Key::Num4)),
         action("Go to Router", Command::Go(PageId::Router), plain(Key::Num5)),
         action("Go to Live API", Command::Go(PageId::Live), plain(Key::Num6)),
+        action("Go to Experiments", Command::Go(PageId::Experiments), plain(Key::Num7)),
         action("Import file…", Command::ImportFile, ctrl(Key::I)),
         action("Open by path…", Command::OpenByPath, ctrl(Key::L)),
         action("Load the built-in drift set", Command::Load("drift".to_owned()), None),
@@ -174,6 +195,10 @@ pub fn actions() -> Vec<Action> {
         action("Switch the server on or off", Command::ToggleServer, ctrl(Key::U)),
         action("Send the request", Command::SendRequest, ctrl(Key::R)),
         action("Start or stop traffic", Command::ToggleTraffic, ctrl(Key::T)),
+        action("Run the chosen experiment", Command::RunExperiment, ctrl(Key::G)),
+        action("Stop the experiment", Command::StopExperiment, None),
+        action("Show the next experiment", Command::NextExperiment, ctrl(Key::D)),
+        action("Write the report of all experiments…", Command::Report, None),
         action("Export as CSV…", Command::Export(ExportFormat::Csv), None),
         action("Export as Markdown…", Command::Export(ExportFormat::Markdown), None),
         action("Export as PNG…", Command::Export(ExportFormat::Png), None),

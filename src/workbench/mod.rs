@@ -1,8 +1,8 @@
 //! The window: an egui app over the same engine as the command line.
 //!
 //! [`run`] opens it. [`App`] holds a [`session`](Session) (settings, data, runs, devices: what the
-//! pages share) and one [`Page`](pages::Page) each for Data, Train, Compare, Attractor, Router
-//! and Live API. Everything a user can do is a [`Command`](commands::Command): buttons, shortcuts and the palette ask for commands,
+//! pages share) and one [`Page`](pages::Page) each for Data, Train, Compare, Attractor, Router,
+//! Live API and Experiments. Everything a user can do is a [`Command`](commands::Command): buttons, shortcuts and the palette ask for commands,
 //! and `App` carries them out. Long work is a [`Job`](crate::jobs::Job) that `App::logic` drains.
 
 mod app;

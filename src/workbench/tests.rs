@@ -85,7 +85,7 @@ fn every_page_is_reached_by_its_name_and_by_its_number() {
     let loaded = window.harness.state().session.loaded.clone().unwrap();
     let events = super::format::count(loaded.data.events() as u64);
     assert!(window.shows(&events), "the numbers of the built-in set");
-    let keys = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6];
+    let keys = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7];
     for (page, key) in PageId::ALL.into_iter().zip(keys) {
         window.click(Role::Button, page.title());
         assert_eq!(window.harness.state().session.kept.page, page);
@@ -298,4 +298,59 @@ fn the_attractor_page_analyses_plays_and_asks_what_if() {
         window.until_shown(&format!("exported.{}", format.extension()));
         assert!(std::fs::read(&path).unwrap().starts_with(begins), "{format:?}");
     }
+}
+
+#[test]
+fn an_experiment_says_what_it_will_do_is_run_and_shows_its_result_beside_the_claim() {
+    let mut window = Window::open();
+    window.click(Role::Button, "Experiments");
+    window.until_shown("Not run yet");
+    assert!(window.shows("What the original's README claims, measured: 0 of"));
+    window.until_shown("a small one is trained first");
+    window.choose_tiny_training();
+    window.ask(Command::Start);
+    window.until("the training starts", |app| app.train.running().is_some());
+    window.until("the training ends", |app| app.train.running().is_none());
+
+    window.harness.key_press(Key::Num7);
+    window.harness.run_steps(3);
+    window.click(Role::Button, "Efficiency");
+    window.click(Role::Button, "Run ▶");
+    window.until("it runs", |app| app.experiments.running().is_some());
+    window.until("it is done", |app| app.experiments.running().is_none());
+    window.until_shown("System 2 always");
+    assert!(window.shows("original's claim All-L3: 2000 ms, $5.00"));
+    assert!(window.shows("Simulated: System 2 is the mock"));
+    assert!(window.shows("Quality against latency"));
+    assert!(window.shows("How it was measured"));
+    for (format, begins) in [
+        (ExportFormat::Markdown, &b"Router"[..]),
+        (ExportFormat::Csv, b"name,escalated"),
+        (ExportFormat::Json, b"{"),
+        (ExportFormat::Svg, b"<svg"),
+        (ExportFormat::Png, b"\x89PNG"),
+        (ExportFormat::Html, b"<!doctype html>"),
+    ] {
+        let path = window.folder.path().join(format!("exported.{}", format.extension()));
+        window.ask(Command::WriteExport(format, path.clone()));
+        window.until_shown(&format!("exported.{}", format.extension()));
+        assert!(std::fs::read(&path).unwrap().starts_with(begins), "{format:?}");
+    }
+    window.click(Role::Button, "Routing accuracy");
+    assert!(window.shows("Not run yet"));
+    window.ask(Command::NextExperiment);
+    assert!(window.shows("Does a state that flows between events"));
+}
+
+#[test]
+fn an_experiment_is_cancelled_by_its_button_and_says_that_it_goes_on_later() {
+    let mut window = Window::open();
+    window.click(Role::Button, "Experiments");
+    window.click(Role::Button, "DoRA fine-tuning");
+    window.click(Role::Button, "Run this experiment");
+    window.until("it runs", |app| app.experiments.running().is_some());
+    window.click(Role::Button, "Cancel");
+    window.until("it stops", |app| app.experiments.running().is_none());
+    window.until_shown("Run it again to go on");
+    assert!(window.shows("Not run yet"));
 }

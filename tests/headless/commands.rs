@@ -313,3 +313,44 @@ fn bench_reports_the_contract() {
     let request = json(runs.path(), &["bench", "request", "--repeats", "2"]);
     assert!(request["rows"][0]["step_ms"].is_null(), "{request}");
 }
+
+#[test]
+fn an_experiment_prints_its_table_and_is_kept_and_written_up() {
+    let runs = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let list = json(runs.path(), &["experiment", "list"]);
+    assert!(list["experiments"].as_array().unwrap().iter().all(|one| one["result"].is_null()));
+    let (code, errors) = exit_code(&["experiment", "alchemy"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("efficiency"), "{errors}");
+    let (code, errors) = exit_code(&["experiment", "report"]);
+    assert_eq!(code, Some(1), "{errors}");
+
+    json(runs.path(), &[&["train", "--model", "gru"][..], TINY].concat());
+    let csv = folder.path().join("table.csv");
+    let result = json(
+        runs.path(),
+        &["experiment", "efficiency", "--run", "latest", "-o", csv.to_str().unwrap()],
+    );
+    assert_eq!(result["experiment"], "efficiency");
+    for key in ["device", "version", "seconds", "method", "limits", "headline"] {
+        assert!(!result[key].is_null(), "{key} is missing");
+    }
+    assert!(!result["data"]["fingerprint"].as_str().unwrap().is_empty());
+    let slow = &result["rows"][0];
+    assert_eq!(slow["name"], "System 2 always");
+    assert!(slow["cells"]["latency_ms"]["value"].as_f64().unwrap() > 200.0);
+    assert!(slow["cells"]["ndcg10"]["ci95"].is_array() && slow["claimed"].is_string());
+    assert!(result["simulated"].as_str().unwrap().contains("mock"));
+    assert!(std::fs::read_to_string(csv).unwrap().starts_with("name,escalated"));
+
+    let list = json(runs.path(), &["experiment", "list"]);
+    assert_eq!(list["experiments"][0]["result"], result["id"]);
+    let report = folder.path().join("report.html");
+    json(runs.path(), &["experiment", "report", "-o", report.to_str().unwrap()]);
+    let html = std::fs::read_to_string(&report).unwrap();
+    assert!(html.contains("<svg") && html.contains("All-L3"));
+    assert!(report.with_extension("md").is_file());
+    // The results are no runs.
+    assert_eq!(json(runs.path(), &["runs", "list"])["runs"].as_array().unwrap().len(), 1);
+}

@@ -111,3 +111,40 @@ fn the_same_run_replays_to_the_same_decisions_and_can_be_stopped() {
     let stopped = jobs::detached::<()>(control, |_, _| ());
     assert!(matches!(Replay::run(&model, &config, &stopped), Err(ServeError::Cancelled(_))));
 }
+
+#[test]
+fn a_reasoner_that_is_really_asked_ranks_as_the_mock_does_and_takes_its_time() {
+    let mut config = config(true);
+    config.reasoner.mock_latency = false;
+    let model = served(&config);
+    let at_once = Replay::run(&model, &config, &context()).unwrap();
+    let asked = Second::reasoner(&model, &config).unwrap();
+    assert!(asked.is_slow());
+    let asked = Replay::with(&model, &config, MOST, asked, &context()).unwrap();
+    assert_eq!(asked.requests.len(), at_once.requests.len());
+    for (asked, expected) in asked.requests.iter().zip(&at_once.requests) {
+        // It is asked for ten items; behind those System 1's order stays.
+        if expected.rank[1] <= 10 {
+            assert_eq!(asked.rank[1], expected.rank[1]);
+        } else {
+            assert!(asked.rank[1] > 10);
+        }
+        assert!(!asked.failed && asked.tokens[0] > 0 && asked.tokens[1] > 0);
+        // Measured, and not the 0.2 s that the simulation takes at least.
+        assert!(asked.latency_ms[1] > asked.latency_ms[0]);
+    }
+    let few = Replay::ask(&model, &config, 10, &context()).unwrap();
+    assert!(few.requests.len() <= 10);
+}
+
+#[test]
+fn a_cancelled_replay_does_not_wait_for_its_answer() {
+    let config = config(true);
+    let model = served(&config);
+    let control = Control::default();
+    control.cancel();
+    let context: Context<()> = jobs::detached(control, |_, _| ());
+    let second = Second::reasoner(&model, &config).unwrap();
+    let stopped = Replay::with(&model, &config, MOST, second, &context);
+    assert!(matches!(stopped, Err(ServeError::Cancelled(_))));
+}

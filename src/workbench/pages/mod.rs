@@ -3,6 +3,7 @@
 mod attractor;
 mod compare;
 mod data;
+mod experiments;
 mod live;
 mod router;
 mod train;
@@ -15,6 +16,7 @@ use super::session::Session;
 pub use attractor::AttractorPage;
 pub use compare::{ColumnChoice, ComparePage};
 pub use data::DataPage;
+pub use experiments::ExperimentsPage;
 pub use live::LivePage;
 pub use router::RouterPage;
 pub use train::{Charts, TrainPage};

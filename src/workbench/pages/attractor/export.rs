@@ -31,7 +31,7 @@ impl AttractorPage {
                 },
                 ExportFormat::Json => serde_json::to_vec_pretty(&*opened.landscape)
                     .map_err(|error| error.to_string())?,
-                ExportFormat::Markdown => {
+                ExportFormat::Markdown | ExportFormat::Html => {
                     return Err("This page exports PNG, SVG, CSV and JSON.".to_owned());
                 }
             };

@@ -101,7 +101,7 @@ impl ComparePage {
                     let ablation = ablation.map(|table| table.to_markdown() + "\n");
                     (ablation.unwrap_or_default() + &runs).into_bytes()
                 }
-                ExportFormat::Json => {
+                ExportFormat::Json | ExportFormat::Html => {
                     return Err("Runs are exported as CSV or Markdown, and their plot as PNG or \
                                 SVG."
                         .to_owned());

@@ -219,7 +219,9 @@ impl Page for ComparePage {
             Command::UnarchiveRuns(ids) => self.unarchive(ids.clone(), session),
             Command::DeleteRuns => self.delete(session),
             Command::RestoreRuns(ids) => self.restore(ids.clone(), session),
-            Command::WriteExport(format, path) if session.kept.page != PageId::Attractor => {
+            Command::WriteExport(format, path)
+                if !matches!(session.kept.page, PageId::Attractor | PageId::Experiments) =>
+            {
                 self.export(*format, path, session);
             }
             _ => {}

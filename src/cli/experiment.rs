@@ -1,0 +1,156 @@
+//! `deepm3 experiment NAME | list | report`.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::json;
+
+use super::arguments::{Common, ExperimentOptions, Usage};
+use super::output;
+use crate::experiments::{
+    Event, Experiment, ExperimentError, ExperimentResult, ExperimentStore, Inputs, Report, perform,
+};
+use crate::figures::Theme;
+use crate::runs::{RunStore, write_atomic};
+use crate::settings::Config;
+
+pub fn experiment(options: &ExperimentOptions, common: &Common) -> Result<()> {
+    let store = RunStore::open(common.runs.as_deref())?;
+    match options.name.as_str() {
+        "list" => list(&ExperimentStore::beside(&store), common),
+        "report" => report(&ExperimentStore::beside(&store), options, common),
+        name => {
+            let experiment = name.parse().map_err(|error: ExperimentError| {
+                Usage(format!("{error}; `list` shows them, `report` writes them up"))
+            })?;
+            one(experiment, store, options, common)
+        }
+    }
+}
+
+fn list(store: &ExperimentStore, common: &Common) -> Result<()> {
+    let latest = store.latest();
+    let of = |one: Experiment| latest.iter().find(|(known, _)| *known == one).map(|(_, r)| r);
+    if common.json {
+        let rows: Vec<_> = Experiment::ALL
+            .into_iter()
+            .map(|one| {
+                let (about, result) = (one.about(), of(one));
+                json!({
+                    "experiment": about.word, "title": about.title, "asks": about.asks,
+                    "claim": about.claim, "claim_source": about.source, "preset": about.preset,
+                    "needs_run": about.needs_run, "result": result.map(|result| &result.id),
+                    "finished": result.map(|result| result.finished),
+                    "headline": result.map(|result| &result.findings.headline),
+                })
+            })
+            .collect();
+        return output::json(&json!({ "experiments": rows, "directory": store.dir() }));
+    }
+    for one in Experiment::ALL {
+        let about = one.about();
+        println!("{:<12} {}", about.word, about.asks);
+        println!("{:<12} original: {}", "", about.claim);
+        println!("{:<12}           ({})", "", about.source);
+        match of(one) {
+            Some(result) => println!(
+                "{:<12} {}: {}",
+                "",
+                result.finished.strftime("%Y-%m-%d %H:%M UTC"),
+                result.findings.headline
+            ),
+            None => println!("{:<12} not run yet; takes {}", "", about.takes),
+        }
+    }
+    Ok(())
+}
+
+fn one(
+    experiment: Experiment,
+    store: RunStore,
+    options: &ExperimentOptions,
+    common: &Common,
+) -> Result<()> {
+    let mut config = Config::load(options.preset.as_deref().unwrap_or(experiment.about().preset))?;
+    options.data.apply(&mut config)?;
+    for assignment in &options.set {
+        config.set_text(assignment)?;
+    }
+    if options.run.is_some() && !experiment.about().needs_run {
+        return Err(Usage(format!(
+            "`{}` trains its own models and takes no --run; choose its data with --data",
+            experiment.word()
+        ))
+        .into());
+    }
+    let quiet = common.quiet;
+    let context = output::context::<Event>(common, move |event| match event {
+        Event::Message(text) if !quiet => eprintln!("{text}"),
+        Event::Point { curve, at: [x, y] } if !quiet => eprintln!("{curve}: {x:.0}  {y:.4}"),
+        _ => {}
+    })?;
+    let inputs = Inputs { store, run: options.run.clone(), config, device: common.device.clone() };
+    let result = perform(experiment, &inputs, &context).map_err(|error| {
+        if error.is_cancelled() {
+            anyhow::anyhow!("stopped; the same command goes on from what is finished")
+        } else {
+            error.into()
+        }
+    })?;
+    if let Some(path) = &options.output {
+        export(&result, path)?;
+        if !quiet {
+            eprintln!("written to {}", path.display());
+        }
+    }
+    if common.json {
+        println!("{}", result.to_json()?);
+        return Ok(());
+    }
+    print(&result);
+    Ok(())
+}
+
+fn print(result: &ExperimentResult) {
+    let findings = &result.findings;
+    println!("{}\n\n{}", findings.headline, findings.table_text());
+    if !findings.simulated.is_empty() {
+        println!("simulated: {}", findings.simulated);
+    }
+    for fact in &findings.facts {
+        println!("- {fact}");
+    }
+    println!("\nmethod: {}\nlimits: {}\n{}", findings.method, findings.limits, result.provenance());
+}
+
+/// The ending says the format.
+fn export(result: &ExperimentResult, path: &Path) -> Result<()> {
+    let bytes = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("md") => result.to_markdown().into_bytes(),
+        Some("csv") => result.to_csv().into_bytes(),
+        Some("json") => result.to_json()?.into_bytes(),
+        Some("svg") => result.findings.figure.chart(Theme::Light).to_svg().into_bytes(),
+        Some("png") => result.to_png(Theme::Light)?,
+        _ => bail!(Usage("the output must end in .md, .csv, .json, .svg or .png".to_owned())),
+    };
+    write(path, &bytes)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomic(path, bytes).with_context(|| format!("{} could not be written", path.display()))
+}
+
+fn report(store: &ExperimentStore, options: &ExperimentOptions, common: &Common) -> Result<()> {
+    let report = Report::of(store)?;
+    let stem = options.output.clone().unwrap_or_else(|| "deepm3-report.html".into());
+    let (markdown, html) = (stem.with_extension("md"), stem.with_extension("html"));
+    write(&markdown, report.to_markdown().as_bytes())?;
+    write(&html, report.to_html().as_bytes())?;
+    if common.json {
+        return output::json(
+            &json!({ "markdown": markdown, "html": html, "experiments": report.len() }),
+        );
+    }
+    println!("{} experiments: {} and {}", report.len(), markdown.display(), html.display());
+    Ok(())
+}

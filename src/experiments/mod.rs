@@ -1,0 +1,38 @@
+//! The original README's experiments, with real models and measured numbers.
+//!
+//! | file | what |
+//! |---|---|
+//! | `catalog` | which experiments there are, what each asks, and what the original claims |
+//! | `inputs`, `event` | what an experiment is given, and what it tells while it runs |
+//! | `findings` | what it finds: a table, a figure, a sentence on method and one on limits |
+//! | `perform` | runs one and stores its result |
+//! | `store`, `parts` | results on disk; finished parts of one that was stopped |
+//! | `render`, `report`, `page` | the table as text, Markdown and CSV; several results as one write-up |
+//! | `efficiency`, `routing`, `ablation`, `dora` | the experiments: each reads from top to bottom |
+//!
+//! An experiment is a function from [`Inputs`] to [`Findings`] and one entry of [`Experiment`].
+
+mod ablation;
+mod catalog;
+pub mod dora;
+mod efficiency;
+mod error;
+mod event;
+mod findings;
+mod inputs;
+mod page;
+mod parts;
+mod perform;
+mod render;
+mod report;
+mod routing;
+mod store;
+
+pub use catalog::{About, Experiment};
+pub use error::ExperimentError;
+pub use event::Event;
+pub use findings::{Column, Curve, Figure, Findings, Measure, Row, Value};
+pub use inputs::Inputs;
+pub use perform::perform;
+pub use report::Report;
+pub use store::{ExperimentResult, ExperimentStore};

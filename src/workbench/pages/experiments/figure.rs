@@ -1,0 +1,183 @@
+//! The figure of a result, and the curves of an experiment at work.
+
+use eframe::egui::{self, Color32, Stroke, Ui};
+use egui_plot::{FilledArea, Line, PlotPoint, PlotPoints};
+
+use crate::experiments::{Curve, Figure};
+use crate::workbench::charts::plot::{self, Ticks, View};
+use crate::workbench::format;
+use crate::workbench::theme::{self, UNIT, palette};
+
+/// How near the pointer must be to a point to name it.
+const NEAR: f32 = 16.0;
+/// Room that the name of a dot takes at its right.
+const LABEL: f32 = 120.0;
+
+/// Colours of live curves, told apart by colour-blind eyes.
+const LIVE: [[u8; 3]; 6] = [
+    [0x4c, 0x9b, 0xe8],
+    [0xe6, 0x9f, 0x00],
+    [0x2d, 0xb5, 0xa3],
+    [0xcc, 0x79, 0xa7],
+    [0xd5, 0x5e, 0x00],
+    [0x8f, 0x7e, 0xe6],
+];
+
+/// Draw over the space that is left.
+pub fn ui(ui: &mut Ui, figure: &Figure) {
+    let across = |x: f64| if figure.x_log { x.max(1e-12).log10() } else { x };
+    draw(ui, &figure.title, [&figure.x, &figure.y], figure.x_log, &figure.curves, &across);
+}
+
+/// Curves so far, by epoch.
+pub fn live(ui: &mut Ui, curves: &[(String, Vec<[f64; 2]>)]) {
+    let curves: Vec<Curve> = curves
+        .iter()
+        .zip(LIVE.iter().cycle())
+        .map(|((name, points), &[r, g, b])| {
+            Curve::line(name, crate::figures::Color(r, g, b), points.clone())
+        })
+        .collect();
+    draw(ui, "Learning so far", ["epoch", "NDCG@10"], false, &curves, &|x| x);
+}
+
+fn draw(
+    ui: &mut Ui,
+    name: &str,
+    axes: [&str; 2],
+    log_x: bool,
+    curves: &[Curve],
+    across: &dyn Fn(f64) -> f64,
+) {
+    legend(ui, curves);
+    let view = view_of(curves, across);
+    let color = |curve: &Curve| {
+        let [r, g, b] = curve.color;
+        Color32::from_rgb(r, g, b)
+    };
+    let ticks = Ticks { log_x, ..Ticks::default() };
+    let shown = plot::frame(ui, name, axes, ticks)
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_boxed_zoom(false)
+        .show(ui, |plot| {
+            view.apply(plot);
+            for curve in curves {
+                let points: Vec<[f64; 2]> =
+                    curve.points.iter().map(|&[x, y]| [across(x), y]).collect();
+                match (&curve.band, &curve.labels) {
+                    (Some(band), None) => {
+                        let of = |end: usize| band.iter().map(|ends| ends[end]).collect::<Vec<_>>();
+                        let xs: Vec<f64> = points.iter().map(|point| point[0]).collect();
+                        let area = FilledArea::new("", &xs, &of(0), &of(1))
+                            .fill_color(color(curve).gamma_multiply(0.18))
+                            .allow_hover(false);
+                        plot.add(area);
+                    }
+                    (Some(band), Some(_)) => {
+                        for (point, ends) in points.iter().zip(band) {
+                            let bar = vec![[point[0], ends[0]], [point[0], ends[1]]];
+                            let bar = Line::new("", PlotPoints::from(bar))
+                                .color(color(curve).gamma_multiply(0.55))
+                                .width(1.5)
+                                .allow_hover(false);
+                            plot.line(bar);
+                        }
+                    }
+                    (None, _) => {}
+                }
+                if curve.labels.is_none() {
+                    let line = Line::new(curve.name.as_str(), PlotPoints::from(points))
+                        .color(color(curve))
+                        .width(1.8)
+                        .allow_hover(false);
+                    plot.line(line);
+                }
+            }
+        });
+    let place =
+        |&[x, y]: &[f64; 2]| shown.transform.position_from_point(&PlotPoint::new(across(x), y));
+    for (index, curve) in curves.iter().filter(|curve| curve.labels.is_some()).enumerate() {
+        // In turn above and below, so that near ones stay apart.
+        let above = index % 2 == 0;
+        let names = curve.labels.iter().flatten().map(String::as_str);
+        for (point, name) in curve.points.iter().zip(names.chain(std::iter::repeat(""))) {
+            let (ring, at) = (Stroke::new(1.5, palette(ui).card), place(point));
+            ui.painter().circle(at, 5.0, color(curve), ring);
+            // Near the right edge there is room at the left of the dot only.
+            let frame = shown.transform.frame();
+            let turned = at.x > frame.right() - LABEL;
+            let across = if turned { egui::Align::Max } else { egui::Align::Min };
+            let upward = if above { egui::Align::Max } else { egui::Align::Min };
+            let anchor = egui::Align2([across, upward]);
+            let aside = egui::vec2(if turned { -8.0 } else { 8.0 }, if above { -3.0 } else { 3.0 });
+            let font = egui::FontId::proportional(theme::SMALL);
+            let text_color = palette(ui).text;
+            ui.painter().text(at + aside, anchor, name, font, text_color);
+        }
+    }
+    let pointer = shown.response.hover_pos();
+    let near = pointer.and_then(|pointer| {
+        curves
+            .iter()
+            .flat_map(|curve| curve.points.iter().map(move |point| (curve, point)))
+            .map(|(curve, point)| (place(point).distance(pointer), curve, point))
+            .filter(|(distance, ..)| *distance < NEAR)
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+    });
+    if let Some((_, curve, &[x, y])) = near {
+        let text = format!("{}\n{} · {}", curve.name, format::number(x), format::number(y));
+        plot::tooltip(&shown.response, &text);
+    }
+    shown.response.widget_info(|| {
+        egui::WidgetInfo::labeled(egui::Role::Image, true, format!("{name}, chart"))
+    });
+}
+
+fn legend(ui: &mut Ui, curves: &[Curve]) {
+    // Dots are named where they are.
+    let lines: Vec<&Curve> = curves.iter().filter(|curve| curve.labels.is_none()).collect();
+    if lines.is_empty() {
+        return;
+    }
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = egui::vec2(3.0 * UNIT, 0.0);
+        for curve in lines {
+            // Dot and name as one, so that no line breaks between them.
+            let font = egui::FontId::proportional(theme::SMALL);
+            let muted = palette(ui).muted;
+            let galley = ui.painter().layout_no_wrap(curve.name.clone(), font, muted);
+            let size = egui::vec2(galley.size().x + 3.0 * UNIT, 4.5 * UNIT);
+            let (rect, _) = ui.allocate_exact_size(size, egui::Sense::hover());
+            let [r, g, b] = curve.color;
+            let dot = egui::pos2(rect.left() + UNIT, rect.center().y);
+            ui.painter().circle_filled(dot, UNIT, Color32::from_rgb(r, g, b));
+            let at = egui::pos2(rect.left() + 3.0 * UNIT, dot.y - galley.size().y / 2.0);
+            ui.painter().galley(at, galley, muted);
+        }
+    });
+}
+
+/// All of it, with room around dots.
+fn view_of(curves: &[Curve], across: &dyn Fn(f64) -> f64) -> View {
+    let over = |values: &mut dyn Iterator<Item = f64>| {
+        values
+            .filter(|value| value.is_finite())
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+                (low.min(value), high.max(value))
+            })
+    };
+    let points = || curves.iter().flat_map(|curve| &curve.points);
+    let x = over(&mut points().map(|point| across(point[0])));
+    let bands = curves.iter().filter_map(|curve| curve.band.as_ref()).flatten().flatten();
+    let y = over(&mut points().map(|point| point[1]).chain(bands.copied()));
+    let dots = curves.iter().any(|curve| curve.labels.is_some());
+    let widened = |(low, high): (f64, f64), share: f64| {
+        if low > high {
+            return (0.0, 1.0);
+        }
+        let room = ((high - low) * share).max(high.abs() * 0.01).max(1e-6);
+        (low - room, high + room)
+    };
+    View { x: widened(x, if dots { 0.08 } else { 0.0 }), y: widened(y, 0.06) }
+}

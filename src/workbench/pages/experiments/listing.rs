@@ -1,0 +1,144 @@
+//! The left column: the experiments and how far each is, and what the chosen one runs on.
+
+use eframe::egui::{self, CornerRadius, RichText, Role, Sense, Ui, WidgetInfo, pos2, vec2};
+
+use super::ExperimentsPage;
+use crate::experiments::{About, Experiment};
+use crate::settings::ReasonerKind;
+use crate::workbench::session::Session;
+use crate::workbench::theme::{self, UNIT, palette};
+use crate::workbench::widgets::{page_scroll, pill, section, setting_row};
+
+/// Settings of an experiment that trains adapters.
+const ADAPTER: [&str; 6] = [
+    "adapter.parts",
+    "adapter.rank",
+    "adapter.alpha",
+    "adapter.epochs",
+    "adapter.learning_rate",
+    "adapter.seeds",
+];
+
+impl ExperimentsPage {
+    pub(super) fn listing_ui(&mut self, ui: &mut Ui, session: &mut Session) {
+        page_scroll(ui, "experiments", |ui| {
+            ui.spacing_mut().item_spacing.y = UNIT;
+            for experiment in Experiment::ALL {
+                let (state, color) = self.state(ui, experiment);
+                let selected = experiment == self.chosen;
+                if entry(ui, experiment.about(), &state, color, selected) {
+                    self.chosen = experiment;
+                }
+            }
+            self.runs_on(ui, session);
+        });
+    }
+
+    fn state(&self, ui: &Ui, experiment: Experiment) -> (String, egui::Color32) {
+        let palette = palette(ui);
+        if self.is_at_work(experiment) {
+            return ("Running".to_owned(), palette.accent);
+        }
+        if self.failed.as_ref().is_some_and(|(one, _)| *one == experiment) {
+            return ("Failed".to_owned(), palette.error);
+        }
+        match self.result_of(experiment) {
+            Some(result) => {
+                let when = result.finished.to_zoned(jiff::tz::TimeZone::system());
+                (format!("Result of {}", when.strftime("%Y-%m-%d %H:%M")), palette.good)
+            }
+            None => ("Not run".to_owned(), palette.muted),
+        }
+    }
+
+    /// What the chosen experiment looks at.
+    fn runs_on(&mut self, ui: &mut Ui, session: &mut Session) {
+        let about = self.chosen.about();
+        let quiet = |ui: &mut Ui, text: &str| {
+            ui.label(RichText::new(text).small().color(palette(ui).muted));
+        };
+        ui.spacing_mut().item_spacing.y = 1.5 * UNIT;
+        section(ui, "Runs on");
+        if about.needs_run {
+            if self.runs.is_empty() {
+                quiet(ui, "No finished run yet: a small one is trained first.");
+            } else {
+                self.runs.ui(ui);
+            }
+            setting_row(ui, &mut session.config, "experiment.requests");
+            match session.config.reasoner.kind {
+                ReasonerKind::Mock => {
+                    quiet(ui, "System 2 is the mock: its latency and tokens are simulated.");
+                }
+                _ => quiet(
+                    ui,
+                    "System 2 is not the mock: it is asked for every request, in real time and at \
+                     its real price. Choose it on the Router page.",
+                ),
+            }
+            return;
+        }
+        let loaded = session.loaded.as_ref().map(|loaded| loaded.data.name.clone());
+        ui.horizontal_wrapped(|ui| {
+            let help = format!("The data that the preset `{}` names", about.preset);
+            if pill(ui, "Preset data", !self.own_data, None, &help).clicked() {
+                self.own_data = false;
+            }
+            let name = loaded.as_deref().unwrap_or("nothing");
+            let help = format!("The data of the Data page: {name}");
+            let enabled = loaded.is_some();
+            ui.add_enabled_ui(enabled, |ui| {
+                if pill(ui, "Loaded data", self.own_data, None, &help).clicked() {
+                    self.own_data = true;
+                }
+            });
+        });
+        quiet(ui, &format!("Everything else is as in the preset “{}”.", about.preset));
+        if about.preset == "experiment-dora" {
+            for key in ADAPTER {
+                setting_row(ui, &mut session.config, key);
+            }
+        }
+    }
+}
+
+/// Title, question, claim and state. Returns whether it was clicked.
+fn entry(ui: &mut Ui, about: &About, state: &str, color: egui::Color32, selected: bool) -> bool {
+    let palette = palette(ui);
+    let width = ui.available_width();
+    let inner = width - 5.0 * UNIT;
+    let body = |ui: &Ui, text: &str, font: egui::FontId, color| {
+        let mut job = egui::text::LayoutJob::simple(text.to_owned(), font, color, inner);
+        job.wrap.max_rows = 2;
+        ui.painter().layout_job(job)
+    };
+    let title_color = if selected { palette.strong } else { palette.text };
+    let title = body(ui, about.title, theme::semibold(theme::BODY), title_color);
+    let small = egui::FontId::proportional(theme::SMALL);
+    let asks = body(ui, about.asks, small.clone(), palette.muted);
+    let claim = body(ui, &format!("Claim: {}", about.claim), small.clone(), palette.muted);
+    let state_text = ui.painter().layout_no_wrap(state.to_owned(), small, color);
+    let gap = UNIT / 2.0;
+    let parts = [&title, &asks, &claim, &state_text];
+    let height = parts.iter().map(|part| part.size().y + gap).sum::<f32>() + 4.0 * UNIT;
+    let (rect, response) = ui.allocate_exact_size(vec2(width, height), Sense::click());
+    let fill = match (selected, response.hovered() || response.has_focus()) {
+        (true, _) => palette.selected,
+        (false, true) => palette.control,
+        (false, false) => egui::Color32::TRANSPARENT,
+    };
+    ui.painter().rect_filled(rect, CornerRadius::same(theme::CONTROL_RADIUS), fill);
+    let mut at = pos2(rect.left() + 2.5 * UNIT, rect.top() + 2.0 * UNIT);
+    for (place, part) in [title, asks, claim].into_iter().enumerate() {
+        let height = part.size().y;
+        let color = if place == 0 { title_color } else { palette.muted };
+        ui.painter().galley(at, part, color);
+        at.y += height + gap;
+    }
+    let dot = pos2(at.x + UNIT, at.y + state_text.size().y / 2.0);
+    ui.painter().circle_filled(dot, 0.75 * UNIT, color);
+    ui.painter().galley(pos2(at.x + 3.0 * UNIT, at.y), state_text, color);
+    response.widget_info(|| WidgetInfo::selected(Role::Button, true, selected, about.title));
+    let help = format!("{}\nOriginal: {}\n{state}", about.asks, about.claim);
+    response.on_hover_text(help).clicked()
+}

@@ -1,0 +1,77 @@
+//! A result: headline, table with the original's claim beside, figure, what else was found, method
+//! and limits.
+
+use eframe::egui::{self, Rect, RichText, Ui, pos2, vec2};
+
+use super::{figure, table};
+use crate::experiments::{About, ExperimentResult};
+use crate::workbench::theme::{self, UNIT, palette};
+use crate::workbench::widgets::{card, notice, page_scroll, split_right};
+
+/// The figure and the notes are at least this tall.
+const LOWER: f32 = 320.0;
+
+/// Draw over `rect`; what does not fit scrolls.
+pub fn ui(ui: &mut Ui, rect: Rect, about: &About, result: &ExperimentResult) {
+    let mut child = ui.new_child(egui::UiBuilder::new().id_salt("result").max_rect(rect));
+    child.shrink_clip_rect(rect);
+    page_scroll(&mut child, "result", |ui| {
+        let findings = &result.findings;
+        let width = ui.available_width();
+        let mut top = ui.cursor().min;
+        let heading = height_of(ui, &findings.headline, width - 8.0 * UNIT);
+        let mut height = table::height(findings) + heading + 14.0 * UNIT;
+        if !findings.simulated.is_empty() {
+            height += height_of(ui, &findings.simulated, width - 14.0 * UNIT) + 7.0 * UNIT;
+        }
+        let place = Rect::from_min_size(top, vec2(width, height));
+        card(ui, place, "experiment table", None, |ui| {
+            let text = RichText::new(&findings.headline).font(theme::semibold(15.0));
+            ui.label(text.color(palette(ui).strong));
+            let asked = format!("{} Original: {}.", about.asks, about.claim);
+            let asked = RichText::new(asked).small().color(palette(ui).muted);
+            ui.add(egui::Label::new(asked).truncate());
+            if !findings.simulated.is_empty() {
+                ui.add_space(UNIT);
+                let text = format!("Simulated: {}", findings.simulated);
+                notice(ui, palette(ui).warning, &text);
+            }
+            ui.add_space(UNIT);
+            table::ui(ui, findings);
+        });
+        top.y += height + 3.0 * UNIT;
+        let left_over = rect.bottom() - top.y;
+        let lower = Rect::from_min_size(top, vec2(width, left_over.max(LOWER)));
+        let (left, right) = split_right(lower, (width * 0.38).clamp(260.0, 520.0));
+        card(ui, left, "experiment figure", Some(&findings.figure.title), |ui| {
+            figure::ui(ui, &findings.figure);
+        });
+        card(ui, right, "experiment notes", Some("How it was measured"), |ui| {
+            page_scroll(ui, "notes", |ui| notes(ui, result));
+        });
+        let end = Rect::from_min_max(place.min, pos2(place.right(), lower.bottom()));
+        ui.allocate_rect(end, egui::Sense::hover());
+    });
+}
+
+fn height_of(ui: &Ui, text: &str, width: f32) -> f32 {
+    let color = palette(ui).text;
+    ui.painter().layout(text.to_owned(), theme::semibold(15.0), color, width).size().y
+}
+
+fn notes(ui: &mut Ui, result: &ExperimentResult) {
+    let findings = &result.findings;
+    ui.spacing_mut().item_spacing.y = 1.5 * UNIT;
+    for fact in &findings.facts {
+        ui.label(RichText::new(fact).color(palette(ui).text));
+    }
+    for (title, text) in [("Method", &findings.method), ("Limits", &findings.limits)] {
+        ui.add_space(UNIT);
+        ui.label(RichText::new(title).font(theme::semibold(theme::BODY)).color(palette(ui).strong));
+        ui.label(RichText::new(text).color(palette(ui).muted));
+    }
+    ui.add_space(UNIT);
+    ui.label(RichText::new(result.provenance()).small().color(palette(ui).muted));
+    let command = egui::Label::new(RichText::new(&result.command).monospace().small());
+    ui.add(command.wrap().selectable(true));
+}
