@@ -11,7 +11,7 @@ use crate::workbench::theme::{self, UNIT, palette};
 /// How near the pointer must be to a point to name it.
 const NEAR: f32 = 16.0;
 /// Room that the name of a dot takes at its right.
-const LABEL: f32 = 120.0;
+const LABEL: f32 = 72.0;
 
 /// Colours of live curves, told apart by colour-blind eyes.
 const LIVE: [[u8; 3]; 6] = [
