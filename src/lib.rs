@@ -8,10 +8,12 @@
 //! | module | what it is | knows |
 //! |---|---|---|
 //! | [`workbench`], [`cli`] | the window and the headless commands, on the same engine | all below |
+//! | [`experiments`] | DeepM3's experiments with real models: alignment by DPO | all below |
 //! | [`analysis`] | what a finished run has learned: attractors, users' ways, their pictures | all below |
 //! | [`serving`] | the engine that answers requests, its HTTP API, telemetry, traffic, replay | all below |
-//! | [`reasoning`] | System 2: the trait, the mock, the LLM client, the circuit breaker | settings |
+//! | [`reasoning`] | System 2: the trait, the mock, the LLM client, the local model, the circuit breaker | settings, language |
 //! | [`training`] | trainer, ablation over models × seeds, checkpoints, baselines | data, dynamics, evaluation, runs |
+//! | [`language`] | a small language model that answers requests in JSON: tokens, transformer, decoding, strict check | dynamics' matrix products, runs' files |
 //! | [`figures`] | charts as SVG and PNG without a window | nobody |
 //! | [`runs`] | the run store on disk: write, list, compare, export | evaluation, settings |
 //! | [`dynamics`] | System 1: in plain tensors, in CPU kernels for training and for serving; attractors; devices | burn, settings |
@@ -36,9 +38,11 @@ pub mod cli;
 pub mod data;
 pub mod dynamics;
 pub mod evaluation;
+pub mod experiments;
 mod exponential;
 pub mod figures;
 pub mod jobs;
+pub mod language;
 pub mod reasoning;
 pub mod routing;
 pub mod runs;

@@ -1,0 +1,3 @@
+//! DeepM3's experiments with real models.
+
+pub mod alignment;
