@@ -79,7 +79,7 @@ impl Default for AlignmentSettings {
             pair_samples: 12,
             dpo_steps: 200,
             dpo_batch: 64,
-            dpo_rate: 5e-5,
+            dpo_rate: 1e-4,
             beta: 0.1,
             cut_rejected: true,
             temperature: 1.0,
