@@ -11,8 +11,9 @@
 //! | [`experiments`] | the original README's experiments, measured: tables, figures, write-up | all below |
 //! | [`analysis`] | what a finished run has learned: attractors, users' ways, their pictures | all below |
 //! | [`serving`] | the engine that answers requests, its HTTP API, telemetry, traffic, replay | all below |
-//! | [`reasoning`] | System 2: the trait, the mock, the LLM client, the circuit breaker | settings |
+//! | [`reasoning`] | System 2: the trait, the mock, the LLM client, the local model, the circuit breaker | settings, language |
 //! | [`training`] | trainer, ablation over models × seeds, checkpoints, baselines | data, dynamics, evaluation, runs |
+//! | [`language`] | a small language model that answers requests in JSON: tokens, transformer, decoding, strict check | dynamics' matrix products, runs' files |
 //! | [`figures`] | charts as SVG and PNG without a window | nobody |
 //! | [`runs`] | the run store on disk: write, list, compare, export | evaluation, settings |
 //! | [`dynamics`] | System 1: in plain tensors, in CPU and GPU kernels for training, in CPU kernels for serving; attractors; devices | burn, settings |
@@ -41,6 +42,7 @@ pub mod experiments;
 mod exponential;
 pub mod figures;
 pub mod jobs;
+pub mod language;
 pub mod reasoning;
 pub mod routing;
 pub mod runs;

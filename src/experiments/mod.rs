@@ -8,11 +8,12 @@
 //! | `perform` | runs one and stores its result |
 //! | `store`, `parts` | results on disk; finished parts of one that was stopped |
 //! | `render`, `report`, `page` | the table as text, Markdown and CSV; several results as one write-up |
-//! | `efficiency`, `routing`, `ablation`, `dora` | the experiments: each reads from top to bottom |
+//! | `efficiency`, `routing`, `alignment`, `ablation`, `dora` | the experiments: each reads from top to bottom |
 //!
 //! An experiment is a function from [`Inputs`] to [`Findings`] and one entry of [`Experiment`].
 
 mod ablation;
+pub mod alignment;
 mod catalog;
 pub mod dora;
 mod efficiency;

@@ -30,6 +30,11 @@ pub enum ReasonError {
          system's package `ca-certificates`"
     )]
     NoClient { reason: String },
+    #[error(
+        "no local model can answer: {reason}; train one with `deepm3 experiment alignment`, or name \
+         the folder of one in reasoner.local_folder"
+    )]
+    NoModel { reason: String },
 }
 
 /// How an attempt failed.
@@ -93,6 +98,7 @@ impl ReasonError {
             Self::NoKey { .. } => "no_key",
             Self::BadAddress { .. } => "bad_address",
             Self::NoClient { .. } => "connection",
+            Self::NoModel { .. } => "no_model",
         }
     }
 
@@ -103,7 +109,8 @@ impl ReasonError {
             Self::BreakerOpen { .. }
             | Self::NoKey { .. }
             | Self::BadAddress { .. }
-            | Self::NoClient { .. } => Usage::default(),
+            | Self::NoClient { .. }
+            | Self::NoModel { .. } => Usage::default(),
         }
     }
 }

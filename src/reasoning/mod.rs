@@ -10,6 +10,7 @@
 //! | `address` | where an endpoint is, and its key |
 //! | `endpoint` | one attempt at an OpenAI-compatible server |
 //! | `llm` | attempts, retries and accounting behind the breaker |
+//! | `local` | the small model of the alignment experiment, on this machine |
 //! | `breaker` | the circuit breaker |
 //! | `prices`, `error` | what a call costs, and how one fails |
 //!
@@ -24,6 +25,7 @@ mod error;
 mod evidence;
 mod explain;
 mod llm;
+mod local;
 mod mock;
 mod prices;
 mod prompt;
@@ -36,6 +38,7 @@ pub use breaker::{BreakerState, BreakerView};
 pub use error::{Failure, ReasonError};
 pub use evidence::Evidence;
 pub use llm::Llm;
+pub use local::Local;
 pub use mock::Mock;
 pub use request::{Candidate, Chosen, ReasonRequest, Reasoned, Reasoner, Seen, Usage};
 
@@ -45,7 +48,7 @@ use crate::settings::{ReasonerKind, ReasonerSettings};
 ///
 /// # Errors
 /// [`ReasonError::NoKey`], [`ReasonError::BadAddress`] or [`ReasonError::NoClient`] where an LLM
-/// cannot be asked with these settings.
+/// cannot be asked with these settings; [`ReasonError::NoModel`] where no local model was trained.
 pub fn reasoner(
     settings: &ReasonerSettings,
     evidence: Arc<Evidence>,
@@ -53,5 +56,6 @@ pub fn reasoner(
     Ok(match settings.kind {
         ReasonerKind::Mock => Arc::new(Mock::new(evidence, settings)),
         ReasonerKind::Llm => Arc::new(Llm::new(settings, evidence.genre_names().into())?),
+        ReasonerKind::Local => Arc::new(Local::new(settings, evidence.genre_names().into())?),
     })
 }

@@ -147,6 +147,8 @@ choice! {
         Mock = "mock",
         /// A chat model behind an OpenAI-compatible endpoint.
         Llm = "llm",
+        /// The small model that the alignment experiment trained, on this machine.
+        Local = "local",
     }
 }
 
@@ -361,7 +363,7 @@ config! {
     /// System 2: who reasons, at what price, and how failures are met.
     reasoner: ReasonerSettings {
         kind: ReasonerKind = ReasonerKind::Mock, Kind::Choice(ReasonerKind::WORDS), "Reasoner", "",
-            "mock reranks by evidence without a network; llm asks an OpenAI-compatible endpoint.";
+            "mock reranks by evidence without a network; llm asks an OpenAI-compatible endpoint; local asks the model that `deepm3 experiment alignment` trained, on this machine.";
         candidates: usize = 100, integer(10, 500), "Candidates", "items",
             "System 1's best items that System 2 chooses from.";
         mock_latency: bool = true, Kind::Switch, "Simulate latency", "",
@@ -372,6 +374,8 @@ config! {
             "Standard deviation of the simulated latency before clipping.";
         seed: usize = 42, integer(0, 4_294_967_295), "Mock seed", "",
             "Fixes the mock's simulated latency.";
+        local_folder: String = String::new(), Kind::Text, "Local model's folder", "",
+            "Where the aligned model of the local reasoner lies; empty takes the one that the last alignment experiment published.";
         base_url: String = "https://api.deepseek.com/v1".to_owned(), Kind::Text, "Base URL", "",
             "Where `/chat/completions` is; any OpenAI-compatible server, a local one too.";
         model: String = "deepseek-chat".to_owned(), Kind::Text, "Model", "",

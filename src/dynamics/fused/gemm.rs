@@ -4,7 +4,7 @@ use gemm::Parallelism;
 
 /// A matrix that is read: `rows` × `cols` values of a slice, at fixed distances.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct View<'a> {
+pub(crate) struct View<'a> {
     values: &'a [f32],
     rows: usize,
     cols: usize,
@@ -49,7 +49,7 @@ impl<'a> View<'a> {
 /// columns `first..first + b.cols` are written; its other columns stay as they are.
 ///
 /// On one thread, in an order that depends on the shapes alone.
-pub(super) fn product_into(
+pub(crate) fn product_into(
     out: &mut [f32],
     width: usize,
     first: usize,
@@ -105,12 +105,12 @@ pub(super) fn product_into(
 }
 
 /// `out` ← a·b, dense.
-pub(super) fn product(out: &mut [f32], a: View<'_>, b: View<'_>) {
+pub(crate) fn product(out: &mut [f32], a: View<'_>, b: View<'_>) {
     product_into(out, b.cols, 0, a, b, false);
 }
 
 /// `[rows, cols]` to `[cols, rows]`.
-pub(super) fn transpose(values: &[f32], cols: usize, out: &mut Vec<f32>) {
+pub(crate) fn transpose(values: &[f32], cols: usize, out: &mut Vec<f32>) {
     let rows = values.len() / cols;
     out.resize(values.len(), 0.0);
     // Square tiles, so that neither side strides through more lines than the cache holds.

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 /// `asked` threads, or one a core where it is 0.
-pub(super) fn threads(asked: usize) -> usize {
+pub(crate) fn threads(asked: usize) -> usize {
     match asked {
         0 => crate::dynamics::device::cores(),
         asked => asked,
@@ -12,7 +12,7 @@ pub(super) fn threads(asked: usize) -> usize {
 
 /// Do every task once, on at most `threads` threads, this one among them. Tasks are handed out in
 /// order; what a task computes must not depend on which thread took it.
-pub(super) fn run<T: Send>(threads: usize, tasks: Vec<T>, work: impl Fn(T) + Sync) {
+pub(crate) fn run<T: Send>(threads: usize, tasks: Vec<T>, work: impl Fn(T) + Sync) {
     let threads = threads.min(tasks.len());
     if threads <= 1 {
         return tasks.into_iter().for_each(work);
@@ -37,7 +37,7 @@ pub(super) fn run<T: Send>(threads: usize, tasks: Vec<T>, work: impl Fn(T) + Syn
 }
 
 /// Cut `values` into consecutive pieces of the given lengths.
-pub(super) fn split<T>(
+pub(crate) fn split<T>(
     mut values: &mut [T],
     lengths: impl Iterator<Item = usize>,
 ) -> Vec<&mut [T]> {

@@ -144,10 +144,12 @@ fn numbers(ui: &mut Ui, engine: &Engine, view: &LiveView) {
         }
         (BreakerState::Open, None) => ("open", "trying".to_owned()),
     };
-    let mock = engine.health().reasoner == ReasonerKind::Mock;
     let hit_rate = now.hit_rate.map_or("–".to_owned(), |rate| format!("{:.1}", 100.0 * rate));
-    let (p99_label, cost_label) =
-        if mock { ("Mock p99", "Mock cost") } else { ("LLM p99", "LLM cost") };
+    let (p99_label, cost_label) = match engine.health().reasoner {
+        ReasonerKind::Mock => ("Mock p99", "Mock cost"),
+        ReasonerKind::Llm => ("LLM p99", "LLM cost"),
+        ReasonerKind::Local => ("Local p99", "Local cost"),
+    };
     let log = engine.impressions().map(|log| log.status());
     let requests_help = match &log {
         Some(log) => format!(

@@ -5,6 +5,7 @@ use eframe::egui::{Align, Color32, Label, Layout, RichText, ScrollArea, Ui, vec2
 
 use crate::routing::Path;
 use crate::serving::wire::RecommendResponse;
+use crate::settings::ReasonerKind;
 use crate::workbench::theme::{self, Palette, UNIT, palette};
 use crate::workbench::widgets::{Cell, Column, Tone, button, grid_table, legend_dot};
 
@@ -34,8 +35,12 @@ pub fn ui(ui: &mut Ui, response: &RecommendResponse) {
     };
     ui.horizontal(|ui| {
         legend_dot(ui, color, true);
-        let mock = meta.reasoner.as_ref().is_some_and(|used| used.simulated);
-        let who = if mock { format!("{who} (mock)") } else { who.to_owned() };
+        let who = match meta.reasoner.as_ref().map(|used| used.kind) {
+            Some(kind @ (ReasonerKind::Mock | ReasonerKind::Local)) => {
+                format!("{who} ({})", kind.word())
+            }
+            Some(ReasonerKind::Llm) | None => who.to_owned(),
+        };
         ui.label(RichText::new(who).strong().color(palette.strong));
         let cached = if meta.cached { " · from the cache" } else { "" };
         let text = format!("{} · {}{cached}", response.latency, meta.reason.as_str());

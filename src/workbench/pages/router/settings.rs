@@ -30,6 +30,8 @@ const LLM: [&str; 10] = [
     "reasoner.output_price",
 ];
 
+const LOCAL: [&str; 2] = ["reasoner.candidates", "reasoner.local_folder"];
+
 /// Draw the column.
 pub fn ui(ui: &mut Ui, session: &mut Session, runs: &mut RunChoice, has_conflict: bool) {
     page_scroll(ui, "router settings", |ui| {
@@ -56,14 +58,19 @@ pub fn ui(ui: &mut Ui, session: &mut Session, runs: &mut RunChoice, has_conflict
         setting_row(ui, &mut session.config, "traffic.rate");
         section(ui, "System 2");
         setting_row(ui, &mut session.config, "reasoner.kind");
-        let mock = session.config.reasoner.kind == ReasonerKind::Mock;
-        let text = if mock {
-            "The mock's ranking is real; its latency and tokens are simulated."
-        } else {
-            "This page replays the mock, so that looking costs nothing; the server asks the LLM."
+        let (rows, text): (&[&str], &str) = match session.config.reasoner.kind {
+            ReasonerKind::Mock => {
+                (&MOCK, "The mock's ranking is real; its latency and tokens are simulated.")
+            }
+            ReasonerKind::Llm => (
+                &LLM,
+                "This page replays the mock, so that looking costs nothing; the server asks the LLM.",
+            ),
+            ReasonerKind::Local => {
+                (&LOCAL, "This page replays the mock; the server asks the local model.")
+            }
         };
         ui.label(RichText::new(text).small().color(palette(ui).warning));
-        let rows: &[&str] = if mock { &MOCK } else { &LLM };
         for key in rows {
             setting_row(ui, &mut session.config, key);
         }
