@@ -1,6 +1,8 @@
 //! Which experiments there are, what each asks, and what the original claims.
 
-use super::{Event, ExperimentError, Findings, Inputs, ablation, dora, efficiency, routing};
+use super::{
+    Event, ExperimentError, Findings, Inputs, ablation, alignment, dora, efficiency, routing,
+};
 use crate::jobs::Context;
 use crate::runs::DataRecord;
 
@@ -9,6 +11,7 @@ use crate::runs::DataRecord;
 pub enum Experiment {
     Efficiency,
     Routing,
+    Alignment,
     Ablation,
     Dora,
 }
@@ -47,12 +50,14 @@ pub struct Measured {
 
 impl Experiment {
     /// In the order of the README.
-    pub const ALL: [Self; 4] = [Self::Efficiency, Self::Routing, Self::Ablation, Self::Dora];
+    pub const ALL: [Self; 5] =
+        [Self::Efficiency, Self::Routing, Self::Alignment, Self::Ablation, Self::Dora];
 
     pub fn about(self) -> &'static About {
         match self {
             Self::Efficiency => &efficiency::ABOUT,
             Self::Routing => &routing::ABOUT,
+            Self::Alignment => &alignment::ABOUT,
             Self::Ablation => &ablation::ABOUT,
             Self::Dora => &dora::ABOUT,
         }
@@ -71,6 +76,7 @@ impl Experiment {
         match self {
             Self::Efficiency => efficiency::run(inputs, context),
             Self::Routing => routing::run(inputs, context),
+            Self::Alignment => alignment::experiment(inputs, context),
             Self::Ablation => ablation::run(inputs, context),
             Self::Dora => dora::run(inputs, context),
         }

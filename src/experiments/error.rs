@@ -31,6 +31,8 @@ pub enum ExperimentError {
         "`{given}` in experiment.budgets is not a share from 0 to 1; write for example 0.05,0.2"
     )]
     Budgets { given: String },
+    #[error(transparent)]
+    Alignment(#[from] super::alignment::AlignmentError),
     #[error("{0}; choose another adapter.genre, or leave it empty")]
     Domain(String),
     #[error("no experiment has a result yet; run one with `deepm3 experiment NAME`")]

@@ -29,6 +29,11 @@ impl Parts {
         Self { dir: store.dir().join(".parts").join(format!("{experiment}-{name}")) }
     }
 
+    /// Their folder, which may not be there yet.
+    pub fn dir(&self) -> &std::path::Path {
+        &self.dir
+    }
+
     /// The part `name`, read where it was finished before, else worked out and kept.
     ///
     /// # Errors

@@ -42,6 +42,11 @@ pub const PRESETS: &[Preset] = &[
         text: include_str!("../../presets/experiment-routing.toml"),
     },
     Preset {
+        name: "experiment-alignment",
+        about: "Experiment 3: a small language model aligned by DPO; it can then answer for System 2",
+        text: include_str!("../../presets/experiment-alignment.toml"),
+    },
+    Preset {
         name: "experiment-dora",
         about: "Experiment 5: DoRA, LoRA, head-only and full fine-tuning on a genre held out",
         text: include_str!("../../presets/experiment-dora.toml"),

@@ -444,6 +444,30 @@ config! {
             "Fixes which requests are learned from, the coin, and the resamples.";
     }
 
+    /// The small language model that is aligned by DPO.
+    alignment: AlignmentSection {
+        sft_steps: usize = 2400, integer_log(1, 1_000_000), "Fine-tuning steps", "",
+            "Steps of supervised fine-tuning on answers of which a known share is spoilt.";
+        pair_prompts: usize = 1500, integer_log(1, 1_000_000), "Prompts for pairs", "",
+            "Training prompts that the fine-tuned model answers to make pairs of its own answers.";
+        pair_samples: usize = 12, integer_log(2, 1000), "Answers to each", "",
+            "Answers drawn to each of these prompts; good ones are preferred to bad ones.";
+        dpo_steps: usize = 400, integer_log(1, 1_000_000), "DPO steps", "",
+            "Steps of direct preference optimisation, and of the baseline that is fine-tuned on.";
+        dpo_rate: f64 = 2e-4, number_log(1e-6, 1.0), "DPO learning rate", "",
+            "Adam's largest step size in DPO.";
+        beta: f64 = 0.1, number_log(1e-3, 10.0), "Beta", "",
+            "How dearly leaving the reference is paid.";
+        cut_rejected: bool = true, Kind::Switch, "Cut rejected answers", "",
+            "A rejected answer counts up to the token in which it leaves the chosen one; off is DPO on whole answers.";
+        temperature: f64 = 1.0, number(0.01, 10.0), "Temperature", "",
+            "At which answers are drawn, for pairs and for evaluation.";
+        held_out: usize = 1000, integer_log(10, 1_000_000), "Held-out prompts", "",
+            "Prompts of other templates, which every contender answers.";
+        seed: usize = 42, integer(0, 4_294_967_295), "Seed", "",
+            "Fixes weights, prompts and draws.";
+    }
+
     /// Fine-tuning on a shifted domain: the DoRA experiment.
     adapter: AdapterSettings {
         rank: usize = 16, integer_log(1, 256), "Rank", "",

@@ -10,12 +10,14 @@
 //! | `dpo` | pairs of the model's own answers, and DPO on them |
 //! | `judge` | the strict check of answers to held-out prompts, with intervals |
 //! | `run` | the experiment from beginning to end |
+//! | `experiment` | its place among the others: table, figure, words |
 //!
 //! Three baselines stand beside DPO: the fine-tuned model itself, the same with as many more
 //! steps as DPO has, and the same held to the schema by a grammar. All answer the same held-out
 //! prompts, whose templates no training prompt had.
 
 mod dpo;
+mod experiment;
 mod imperfect;
 mod judge;
 mod learner;
@@ -24,6 +26,7 @@ mod settings;
 mod sft;
 
 pub use dpo::{DpoPoint, Drawn};
+pub use experiment::{ABOUT, experiment};
 pub use judge::{Contender, Row, Share, Shown};
 pub use run::{Alignment, AlignmentError, AlignmentEvent, Seconds, publish, run};
 pub use settings::{AlignmentSettings, Flaws};

@@ -28,7 +28,7 @@ pub enum AlignmentEvent {
     /// A step of the baseline that is fine-tuned on.
     MoreSft(SftPoint),
     /// A contender has answered the held-out prompts.
-    Row(Row),
+    Row(Box<Row>),
 }
 
 /// Wall time of each part, in seconds.
@@ -158,7 +158,7 @@ pub fn run(
             Contender::Dpo | Contender::DpoGrammar => &aligned,
         };
         let row = judge(settings, contender, model, go_on)?;
-        context.send(AlignmentEvent::Row(row.clone()));
+        context.send(AlignmentEvent::Row(Box::new(row.clone())));
         rows.push(row);
     }
     seconds.evaluation = begun.elapsed().as_secs_f64();

@@ -35,7 +35,7 @@ fn quiet() -> Context<AlignmentEvent> {
 fn the_loss_and_its_slope_are_what_the_hand_works_out() {
     // −ln σ(m): ln 2 at 0; ln(1 + e⁻²) at 2; ln(1 + e²) at −2. Its slope is −σ(−m).
     for (margin, value, slope) in [
-        (0.0, 0.693_147_180_6, -0.5),
+        (0.0, std::f64::consts::LN_2, -0.5),
         (2.0, 0.126_928_011_0, -0.119_202_922_0),
         (-2.0, 2.126_928_011_0, -0.880_797_078_0),
     ] {

@@ -19,6 +19,16 @@ const ADAPTER: [&str; 6] = [
     "adapter.seeds",
 ];
 
+/// Settings of the language model's.
+const ALIGNMENT: [&str; 6] = [
+    "alignment.sft_steps",
+    "alignment.pair_prompts",
+    "alignment.dpo_steps",
+    "alignment.dpo_rate",
+    "alignment.beta",
+    "alignment.cut_rejected",
+];
+
 impl ExperimentsPage {
     pub(super) fn listing_ui(&mut self, ui: &mut Ui, session: &mut Session) {
         page_scroll(ui, "experiments", |ui| {
@@ -75,6 +85,13 @@ impl ExperimentsPage {
                     "System 2 is not the mock: it is asked for every request, in real time and at \
                      its real price. Choose it on the Router page.",
                 ),
+            }
+            return;
+        }
+        if self.chosen == Experiment::Alignment {
+            quiet(ui, "Prompts and answers are generated; no data set is needed.");
+            for key in ALIGNMENT {
+                setting_row(ui, &mut session.config, key);
             }
             return;
         }

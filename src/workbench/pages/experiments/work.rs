@@ -5,7 +5,9 @@ use std::path::Path;
 use eframe::egui;
 
 use super::{AtWork, ExperimentsPage};
-use crate::experiments::{Event, ExperimentError, ExperimentStore, Inputs, Report, perform};
+use crate::experiments::{
+    Event, Experiment, ExperimentError, ExperimentStore, Inputs, Report, perform,
+};
 use crate::figures::Theme;
 use crate::jobs::{Job, Outcome};
 use crate::runs::write_atomic;
@@ -31,7 +33,8 @@ impl ExperimentsPage {
         config.reasoner = session.config.reasoner.clone();
         config.experiment = session.config.experiment.clone();
         config.adapter = session.config.adapter.clone();
-        if self.own_data && !about.needs_run {
+        config.alignment = session.config.alignment.clone();
+        if self.own_data && !about.needs_run && self.chosen != Experiment::Alignment {
             config.data = session.config.data.clone();
         }
         let run = about.needs_run.then(|| self.runs.run().map(|run| run.id.clone())).flatten();
