@@ -339,7 +339,7 @@ fn an_experiment_says_what_it_will_do_is_run_and_shows_its_result_beside_the_cla
     window.click(Role::Button, "Routing accuracy");
     assert!(window.shows("Not run yet"));
     window.ask(Command::NextExperiment);
-    assert!(window.shows("Does a state that flows between events"));
+    assert!(window.shows("Does preferring its own good answers"));
 }
 
 #[test]
