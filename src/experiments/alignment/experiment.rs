@@ -119,7 +119,7 @@ fn findings(alignment: &Alignment) -> Findings {
     let settings = &alignment.settings;
     let rows = alignment.rows.iter().map(|row| {
         let claimed = match row.contender {
-            Contender::Sft => "14 % JSON errors, 10 % override failures",
+            Contender::Sft => "14 % and 10 %",
             Contender::Dpo => "0 % and 0 %",
             _ => "",
         };
@@ -134,8 +134,10 @@ fn findings(alignment: &Alignment) -> Findings {
         cells = with(cells, "good", &row.good);
         with(cells, "fits", &row.fits)
     });
+    // The intervals are in the table.
     let of = |contender: Contender, pick: fn(&super::Row) -> &Share| {
-        alignment.row(contender).map_or_else(String::new, |row| told(pick(row)))
+        let rate = alignment.row(contender).map_or(f64::NAN, |row| pick(row).rate);
+        format!("{:.1}\u{a0}%", 100.0 * rate)
     };
     let before_after = |pick: fn(&super::Row) -> &Share| {
         format!("{} → {}", of(Contender::Sft, pick), of(Contender::Dpo, pick))
@@ -145,7 +147,7 @@ fn findings(alignment: &Alignment) -> Findings {
         [alignment.dpo.first(), last].map(|point| point.map_or(f64::NAN, |point| point.chosen));
     Findings {
         headline: format!(
-            "JSON errors {}; override failures {}.",
+            "JSON errors {}; overrides ignored {}.",
             before_after(|row| &row.json_errors),
             before_after(|row| &row.override_failures)
         ),
