@@ -15,7 +15,7 @@ use crate::dynamics::device;
 use crate::dynamics::fused::{Fused, FusedAdam, sgemm_gflops};
 use crate::dynamics::gpu::OnGpu;
 use crate::dynamics::model::System1;
-use crate::dynamics::packed::{PackedSystem1, Step};
+use crate::dynamics::packed::{PackedSystem1, Step, Workspace};
 use crate::dynamics::parameters::{self, Matrix};
 use crate::dynamics::solver::stages;
 use crate::settings::{ModelSettings, Solver, Targets, Warp};
@@ -90,7 +90,7 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
         });
         println!("{}: a step in {kernels}{launches}{share}", solver.title());
     }
-    println!("forward passes are those of serving: on the CPU, one thread");
+    println!("forward passes are those of serving, on the CPU: 64 on all cores, one on one");
     Ok(())
 }
 
@@ -199,7 +199,7 @@ fn in_tensors(model: &ModelSettings, weights: &[Matrix], device: &Device, repeat
     })
 }
 
-/// Scores of all items for `rows` new users, on one core.
+/// Scores of all items for `rows` new users, shared between the cores as in evaluation.
 fn forward(packed: &PackedSystem1, rows: usize, repeats: usize) -> f64 {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let mut step = |place| Step {
@@ -209,13 +209,34 @@ fn forward(packed: &PackedSystem1, rows: usize, repeats: usize) -> f64 {
     let histories: Vec<Vec<Step>> =
         (0..rows).map(|_| (0..LENGTH).map(&mut step).collect()).collect();
     let histories: Vec<&[Step]> = histories.iter().map(Vec::as_slice).collect();
-    let mut workspace = packed.workspace();
+    let share = rows.div_ceil(device::cores());
+    let mut workspaces: Vec<Workspace> =
+        histories.chunks(share).map(|_| packed.workspace()).collect();
     let mut states = vec![0.0; rows * packed.hidden()];
     let mut scores = vec![0.0; rows * packed.items()];
+    let answer = |histories: &[&[Step]],
+                  states: &mut [f32],
+                  scores: &mut [f32],
+                  workspace: &mut Workspace| {
+        packed.advance(workspace, states, histories);
+        packed.scores(workspace, states, scores);
+    };
     median(repeats, || {
         states.fill(0.0);
-        packed.advance(&mut workspace, &mut states, &histories);
-        packed.scores(&mut workspace, &states, &mut scores);
+        let mut parts = histories
+            .chunks(share)
+            .zip(states.chunks_mut(share * packed.hidden()))
+            .zip(scores.chunks_mut(share * packed.items()))
+            .zip(&mut workspaces);
+        let own = parts.next();
+        std::thread::scope(|scope| {
+            for (((histories, states), scores), workspace) in parts {
+                scope.spawn(move || answer(histories, states, scores, workspace));
+            }
+            if let Some((((histories, states), scores), workspace)) = own {
+                answer(histories, states, scores, workspace);
+            }
+        });
         std::hint::black_box(&scores);
     })
 }

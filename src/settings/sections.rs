@@ -448,13 +448,13 @@ config! {
     alignment: AlignmentSection {
         sft_steps: usize = 2400, integer_log(1, 1_000_000), "Fine-tuning steps", "",
             "Steps of supervised fine-tuning on answers of which a known share is spoilt.";
-        pair_prompts: usize = 1500, integer_log(1, 1_000_000), "Prompts for pairs", "",
+        pair_prompts: usize = 4000, integer_log(1, 1_000_000), "Prompts for pairs", "",
             "Training prompts that the fine-tuned model answers to make pairs of its own answers.";
         pair_samples: usize = 12, integer_log(2, 1000), "Answers to each", "",
             "Answers drawn to each of these prompts; good ones are preferred to bad ones.";
-        dpo_steps: usize = 400, integer_log(1, 1_000_000), "DPO steps", "",
+        dpo_steps: usize = 1000, integer_log(1, 1_000_000), "DPO steps", "",
             "Steps of direct preference optimisation, and of the baseline that is fine-tuned on.";
-        dpo_rate: f64 = 2e-4, number_log(1e-6, 1.0), "DPO learning rate", "",
+        dpo_rate: f64 = 3e-4, number_log(1e-6, 1.0), "DPO learning rate", "",
             "Adam's largest step size in DPO.";
         beta: f64 = 0.1, number_log(1e-3, 10.0), "Beta", "",
             "How dearly leaving the reference is paid.";

@@ -20,7 +20,7 @@ pub const ABOUT: About = About {
     source: "a random generator; there is no model",
     preset: "experiment-alignment",
     needs_run: false,
-    takes: "three to five minutes",
+    takes: "about five minutes",
 };
 
 const MARGIN: Color = Color(0x2d, 0xb5, 0xa3);
