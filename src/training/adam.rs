@@ -3,11 +3,8 @@
 use burn::tensor::{Device, Tensor};
 
 pub use crate::dynamics::fused::Update;
+use crate::dynamics::fused::adam::{BETA1, BETA2, EPSILON, Pace};
 use crate::dynamics::parameters::{Matrix, upload};
-
-const BETA1: f64 = 0.9;
-const BETA2: f64 = 0.999;
-const EPSILON: f64 = 1e-8;
 
 /// The optimiser's state, one pair of moments a parameter.
 pub struct Adam {
@@ -50,9 +47,7 @@ impl Adam {
             ((norm.clone() + 1e-6).recip() * how.clip_norm).clamp_max(1.0).reshape([1, 1])
         });
         self.updates += 1;
-        let t = i32::try_from(self.updates).unwrap_or(i32::MAX);
-        let step = how.learning_rate / (1.0 - BETA1.powi(t));
-        let root_correction = (1.0 - BETA2.powi(t)).sqrt();
+        let Pace { step, root_correction, kept: share } = how.pace(self.updates);
         for (place, mut gradient) in gradients.into_iter().enumerate() {
             if let Some(scale) = &scale {
                 gradient = gradient * scale.clone();
@@ -61,11 +56,7 @@ impl Adam {
             let first = self.first[place].clone() * BETA1 + gradient.clone() * (1.0 - BETA1);
             let second = self.second[place].clone() * BETA2 + gradient.square() * (1.0 - BETA2);
             let denominator = second.clone().sqrt() / root_correction + EPSILON;
-            let kept = if how.weight_decay > 0.0 {
-                parameter * (1.0 - how.learning_rate * how.weight_decay)
-            } else {
-                parameter
-            };
+            let kept = if how.weight_decay > 0.0 { parameter * share } else { parameter };
             parameters[place] = kept - first.clone() / denominator * step;
             self.first[place] = first;
             self.second[place] = second;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::dynamics::fused::pool;
 use crate::jobs::Cancelled;
 
 /// Whoever started the work is asked at most this often whether to go on.
@@ -25,8 +26,7 @@ pub(super) struct Watch<'a> {
 impl<'a> Watch<'a> {
     /// `threads` of 0 are all there are.
     pub fn new(go_on: GoOn<'a>, threads: usize) -> Self {
-        let all = || crate::dynamics::device::cores();
-        let threads = if threads == 0 { all() } else { threads };
+        let threads = pool::threads(threads);
         let (due, cancelled) = (AtomicU64::new(0), AtomicBool::new(false));
         Self { go_on, started: Instant::now(), due, cancelled, threads }
     }

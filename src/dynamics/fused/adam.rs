@@ -6,9 +6,9 @@ use pulp::{Arch, NullaryFnOnce};
 use super::pool::{run, threads};
 use super::sampled::SparseGradients;
 
-const BETA1: f64 = 0.9;
-const BETA2: f64 = 0.999;
-const EPSILON: f64 = 1e-8;
+pub(crate) const BETA1: f64 = 0.9;
+pub(crate) const BETA2: f64 = 0.999;
+pub(crate) const EPSILON: f64 = 1e-8;
 /// Values of one task: a constant, so that the norm does not depend on the number of threads.
 const CHUNK: usize = 1 << 14;
 /// Sums of squares side by side.
@@ -28,6 +28,29 @@ pub struct Update {
     pub weight_decay: f64,
     /// Longest global gradient norm; 0 switches clipping off.
     pub clip_norm: f64,
+}
+
+/// How one update moves every weight, whatever computes it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Learning rate over the first moment's correction.
+    pub step: f64,
+    /// √ of the second moment's.
+    pub root_correction: f64,
+    /// What weight decay leaves of a weight.
+    pub kept: f64,
+}
+
+impl Update {
+    /// The pace of update number `updates`, from 1.
+    pub(crate) fn pace(self, updates: u64) -> Pace {
+        let t = i32::try_from(updates).unwrap_or(i32::MAX);
+        Pace {
+            step: self.learning_rate / (1.0 - BETA1.powi(t)),
+            root_correction: (1.0 - BETA2.powi(t)).sqrt(),
+            kept: 1.0 - self.learning_rate * self.weight_decay,
+        }
+    }
 }
 
 impl FusedAdam {
@@ -92,12 +115,12 @@ impl FusedAdam {
         let scale =
             if how.clip_norm > 0.0 { (how.clip_norm / (norm + 1e-6)).min(1.0) } else { 1.0 };
         self.step += 1;
-        let t = i32::try_from(self.step).unwrap_or(i32::MAX);
+        let Pace { step, root_correction, kept } = how.pace(self.step);
         Rates {
             scale: scale as f32,
-            step: (how.learning_rate / (1.0 - BETA1.powi(t))) as f32,
-            root_correction: (1.0 - BETA2.powi(t)).sqrt() as f32,
-            kept: (1.0 - how.learning_rate * how.weight_decay) as f32,
+            step: step as f32,
+            root_correction: root_correction as f32,
+            kept: kept as f32,
         }
     }
 

@@ -15,7 +15,7 @@
 //! the number of threads. Memory grows with events and substeps, for RK4 by 24·H values a substep,
 //! up to half a GiB; what needs more is done in several waves.
 
-mod adam;
+pub(crate) mod adam;
 mod backward;
 mod ceiling;
 mod cell;

@@ -40,12 +40,9 @@ pub struct SparseGradients {
     pub bias: Vec<f32>,
 }
 
-impl SparseGradients {
-    /// Place of an embedding row among `rows`.
-    fn place(&self, row: usize) -> usize {
-        // `collect` has put every row of the step among them.
-        self.rows.partition_point(|&other| (other as usize) < row)
-    }
+/// Place of an embedding row among the sorted `rows`, where `collect` has put every row of the step.
+fn place(rows: &[u32], row: usize) -> usize {
+    rows.partition_point(|&other| (other as usize) < row)
 }
 
 impl Fused {
@@ -96,7 +93,7 @@ impl Fused {
             bias.push(named.head_bias[item as usize] - log_expected);
         }
         let drawn: Vec<usize> =
-            negatives.items.iter().map(|&item| gradients.place(item as usize + 1)).collect();
+            negatives.items.iter().map(|&item| place(&gradients.rows, item as usize + 1)).collect();
         let SparseGradients { dense, rows: touched, embedding, head, bias: by_bias } = gradients;
         let into = Named::new(&self.settings, dense.iter_mut().map(Vec::as_mut_slice));
         let inner = Inner {
@@ -144,7 +141,7 @@ fn collect(shards: &mut [Shard], negatives: &Negatives, gradients: &mut SparseGr
     rows.sort_unstable();
     rows.dedup();
     for event in shards.iter_mut().flat_map(|shard| &mut shard.events) {
-        event.sink = gradients.place(event.item);
+        event.sink = place(rows, event.item);
     }
 }
 
@@ -233,7 +230,7 @@ impl Scoring for Sampled<'_> {
             each.zip(answers.chunks_exact(hidden)).zip(scores.iter().zip(&targets))
         {
             by_state.iter_mut().zip(answer).for_each(|(sum, w)| *sum += slope * w);
-            let place = self.touched.partition_point(|&row| (row as usize) < target + 1);
+            let place = place(self.touched, target + 1);
             let row = &mut by_head[place * hidden..][..hidden];
             row.iter_mut().zip(state).for_each(|(sum, h)| *sum += slope * h);
             self.by_bias[place] += slope;

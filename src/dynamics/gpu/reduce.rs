@@ -4,13 +4,14 @@
 use cubecl::prelude::*;
 
 use super::shape::UNITS;
+use crate::dynamics::fused::adam as optimiser;
 
-const BETA1: f32 = 0.9;
-const BETA2: f32 = 0.999;
+const BETA1: f32 = optimiser::BETA1 as f32;
+const BETA2: f32 = optimiser::BETA2 as f32;
 /// 1 − β, rounded once.
-const REST1: f32 = (1.0 - 0.9f64) as f32;
-const REST2: f32 = (1.0 - 0.999f64) as f32;
-const EPSILON: f32 = 1e-8;
+const REST1: f32 = (1.0 - optimiser::BETA1) as f32;
+const REST2: f32 = (1.0 - optimiser::BETA2) as f32;
+const EPSILON: f32 = optimiser::EPSILON as f32;
 
 /// The cross entropy of one row of `scores`, `[C, N]`, a cube each, into `losses` from `first` on.
 /// The scores, to which the biases at `bias` are still to be added, become the derivative of

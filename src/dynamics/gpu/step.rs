@@ -12,12 +12,11 @@ use super::product::Form;
 use super::reduce::RatesLaunch;
 use super::shape::{Offsets, Shape, Tile, Unfit};
 use crate::dynamics::batch::Batch;
+use crate::dynamics::fused::adam::Pace;
 use crate::dynamics::fused::{Dropout, Update};
 use crate::dynamics::parameters::Matrix;
 use crate::settings::{Head, ModelSettings, Solver};
 
-const BETA1: f64 = 0.9;
-const BETA2: f64 = 0.999;
 /// Scores held at once, about, and the fewest states they are of.
 const SCORES: usize = 1 << 24;
 const STATES: usize = 64;
@@ -124,12 +123,8 @@ impl OnGpu {
         let measured =
             launcher.measure(&losses.values, losses.scored, gradients, *size, how.clip_norm as f32);
         self.updates += 1;
-        let t = i32::try_from(self.updates).unwrap_or(i32::MAX);
-        let rates = RatesLaunch::new(
-            (how.learning_rate / (1.0 - BETA1.powi(t))) as f32,
-            (1.0 - BETA2.powi(t)).sqrt() as f32,
-            (1.0 - how.learning_rate * how.weight_decay) as f32,
-        );
+        let Pace { step, root_correction, kept } = how.pace(self.updates);
+        let rates = RatesLaunch::new(step as f32, root_correction as f32, kept as f32);
         launcher.adam([weights, gradients, first, second, &measured], rates, *size);
         self.launches = launcher.launched();
         Measured(measured.handle)

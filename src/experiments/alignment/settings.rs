@@ -104,28 +104,16 @@ impl AlignmentSettings {
     /// These settings with the defaults for all that comes after fine-tuning: two runs that agree
     /// in it have the same fine-tuned model.
     pub(super) fn of_sft(&self) -> Self {
-        let Self {
-            seed,
-            width,
-            layers,
-            heads,
-            overrides,
-            flaws,
-            sft_steps,
-            sft_batch,
-            sft_rate,
-            ..
-        } = *self;
         Self {
-            seed,
-            width,
-            layers,
-            heads,
-            overrides,
-            flaws,
-            sft_steps,
-            sft_batch,
-            sft_rate,
+            seed: self.seed,
+            width: self.width,
+            layers: self.layers,
+            heads: self.heads,
+            overrides: self.overrides,
+            flaws: self.flaws,
+            sft_steps: self.sft_steps,
+            sft_batch: self.sft_batch,
+            sft_rate: self.sft_rate,
             ..Self::default()
         }
     }
