@@ -18,6 +18,9 @@ pub struct Batch {
     pub dt: Vec<f32>,
     /// Item that comes after each position, for the loss; 0 where there is none: `[L, B]`.
     pub targets: Vec<i32>,
+    /// Time of each event, and in the last row of the query, in Unix milliseconds; 0 for padding:
+    /// `[L + 1, B]`. The time of the target of position l is that of row l + 1.
+    pub clock: Vec<i64>,
 }
 
 /// Model time of a gap.
@@ -33,7 +36,14 @@ impl Batch {
     /// An all-padding batch of `rows` × `len`.
     pub fn empty(rows: usize, len: usize) -> Self {
         let size = rows * len;
-        Self { rows, len, items: vec![0; size], dt: vec![0.0; size], targets: vec![0; size] }
+        Self {
+            rows,
+            len,
+            items: vec![0; size],
+            dt: vec![0.0; size],
+            targets: vec![0; size],
+            clock: vec![0; size + rows],
+        }
     }
 
     /// Put a history into `row`: the last `len` events of `items` and `times` (Unix milliseconds,
@@ -49,9 +59,11 @@ impl Batch {
     ) {
         let kept = items.len().min(self.len);
         let (items, times) = (&items[items.len() - kept..], &times[times.len() - kept..]);
+        self.clock[self.len * self.rows + row] = query_time;
         for (place, (&item, &time)) in items.iter().zip(times).enumerate() {
             let at = (self.len - kept + place) * self.rows + row;
             self.items[at] = item as i32 + 1;
+            self.clock[at] = time;
             let until = times.get(place + 1).copied().unwrap_or(query_time);
             self.dt[at] = warp(how, until - time);
             let target = items.get(place + 1).copied().or(next);

@@ -8,12 +8,14 @@
 //! [`model`] puts them together over a [`batch`], [`parameters`] owns the weights, [`device`]
 //! says where all of it runs. [`fused`] is the same on the CPU with gradients by hand, for training,
 //! [`gpu`] the same on a GPU, and [`packed`] without them, for answering requests; [`attractor`] is
-//! the analysis of what was learned.
+//! the analysis of what was learned. [`excitation`] is what the items do by themselves: what the world
+//! wants now.
 
 pub mod attractor;
 pub mod batch;
 pub mod cell;
 pub mod device;
+pub mod excitation;
 pub mod field;
 pub mod fused;
 pub mod gpu;

@@ -4,7 +4,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::settings::{Head, ModelSettings, Solver};
+use super::excitation::FEATURES;
+use crate::settings::{Head, ItemDynamics, ModelSettings, Solver};
 
 /// A named matrix on the host. Biases are matrices of one row.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +41,12 @@ enum Initial {
     /// Normal with the deviation; row 0 (padding) is zero.
     Embedding(f64),
     Zero,
+    /// The same everywhere.
+    Even(f32),
 }
+
+/// Weight that every feature of an item begins with.
+const ITEM_WEIGHT: f32 = 0.2;
 
 /// The parameters of a model for `items` items, in a fixed order. Initial values follow PyTorch's
 /// defaults for the same layers (as DeepM3 has them): N(0, 1) for the embedding, U(±1/√fan-in)
@@ -65,6 +71,10 @@ fn specs(model: &ModelSettings, items: usize) -> Vec<Spec> {
         specs.push(spec("field.b_in", [1, 2 * h], bound(h)));
         specs.push(spec("field.w_out", [2 * h, h], bound(2 * h)));
         specs.push(spec("field.b_out", [1, h], bound(2 * h)));
+    }
+    if model.item_dynamics != ItemDynamics::None {
+        specs.push(spec("items.w", [h, FEATURES], Initial::Zero));
+        specs.push(spec("items.b", [1, FEATURES], Initial::Even(ITEM_WEIGHT)));
     }
     match model.head {
         Head::Linear => {
@@ -96,6 +106,7 @@ pub fn initial(model: &ModelSettings, items: usize, seed: u64) -> Vec<Matrix> {
             let size = spec.shape[0] * spec.shape[1];
             let values = match spec.initial {
                 Initial::Zero => vec![0.0; size],
+                Initial::Even(value) => vec![value; size],
                 Initial::Uniform(bound) => {
                     (0..size).map(|_| ((2.0 * uniform() - 1.0) * bound) as f32).collect()
                 }

@@ -16,6 +16,7 @@ use super::request::Asked;
 use super::users::UserState;
 use super::{RequestError, ServeError};
 use crate::dynamics::batch::warp;
+use crate::dynamics::excitation::Moment;
 use crate::dynamics::packed::{Step, Workspace};
 use crate::routing::Uncertainty;
 use crate::training::scorer::steps;
@@ -172,6 +173,18 @@ fn answer(model: &ServedModel, batch: Vec<Waiting>, workspace: &mut Workspace) {
     }
     let mut scores = vec![0.0; batch.len() * items];
     model.packed.scores(workspace, &states, &mut scores);
+    if let Some(timeline) = model.timeline() {
+        // A request without a calendar is asked after all that has happened.
+        let now = timeline.last().map_or(0, |last| last + 1);
+        let asked = batch.iter().map(|waiting| &*waiting.job.asked);
+        let moments: Vec<Moment<'_>> = asked
+            .map(|asked| Moment {
+                items: &asked.items,
+                query: if asked.calendar { asked.query } else { now },
+            })
+            .collect();
+        model.packed.lift(&timeline, &moments, &states, &mut scores);
+    }
     let every = batch.into_iter().zip(scores.chunks_exact_mut(items));
     for ((Waiting { job, answer }, scores), state) in every.zip(after_events.chunks_exact(hidden)) {
         let perceived = perceive(model, &job, scores, state.to_vec());

@@ -1,11 +1,12 @@
 //! A finished run made ready to answer requests.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::ServeError;
 use crate::data::Dataset;
 use crate::data::split::{Query, Split};
+use crate::dynamics::excitation::Timeline;
 use crate::dynamics::packed::{PackedSystem1, Workspace};
 use crate::dynamics::parameters;
 use crate::evaluation::{Temperature, fit_temperature};
@@ -33,6 +34,8 @@ pub struct ServedModel {
     pub temperature: Temperature,
     /// Counted over training events only.
     pub evidence: Arc<Evidence>,
+    /// Item dynamics, where the model has them.
+    timeline: Option<RwLock<Timeline>>,
     index: HashMap<String, u32>,
     genre_offsets: Vec<u32>,
     genres: Vec<u16>,
@@ -73,9 +76,10 @@ impl ServedModel {
         run: &str,
         config: &Config,
         weights: Vec<parameters::Matrix>,
-        prepared: Prepared,
+        mut prepared: Prepared,
         context: &Context<E>,
     ) -> Result<Self, ServeError> {
+        let timeline = prepared.take_timeline(&config.model).map(RwLock::new);
         let Prepared { data, split, .. } = prepared;
         let weights = parameters::fit(&config.model, data.items(), weights)?;
         let packed = PackedSystem1::new(&config.model, data.items(), &weights);
@@ -108,6 +112,7 @@ impl ServedModel {
             split,
             temperature: uncalibrated,
             evidence: Arc::new(evidence),
+            timeline,
             index,
             genre_offsets,
             genres,
@@ -132,12 +137,21 @@ impl ServedModel {
 
     /// Scores of all items for held-out queries, `[Q, N]`.
     pub fn score_queries(&self, queries: &[Query], workspace: &mut Workspace) -> Vec<f32> {
-        scorer::scores(&self.packed, &self.config.model, &self.data, queries, workspace)
+        let timeline = self.timeline();
+        let of = (&self.config.model, timeline.as_deref());
+        scorer::scores(&self.packed, of, &self.data, queries, workspace)
     }
 
     /// States that held-out queries are scored from, `[Q, H]`.
     pub fn query_states(&self, queries: &[Query], workspace: &mut Workspace) -> Vec<f32> {
         scorer::states(&self.packed, &self.config.model, &self.data, queries, workspace)
+    }
+
+    /// Item dynamics as they are now, held still.
+    pub fn timeline(&self) -> Option<RwLockReadGuard<'_, Timeline>> {
+        self.timeline
+            .as_ref()
+            .map(|timeline| timeline.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The dense index of a catalogue id.

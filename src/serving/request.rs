@@ -21,6 +21,8 @@ pub struct Asked {
     pub times: Vec<i64>,
     /// When the answer is for, not before the last event.
     pub query: i64,
+    /// Whether the times are those of the calendar, and not DeepM3's units from a start unknown.
+    pub calendar: bool,
     pub count: usize,
     pub warnings: Vec<Warning>,
 }
@@ -156,5 +158,6 @@ pub fn check(
         warnings.push(warning("query_before_history", message.to_owned()));
     }
     let user = request.user_id.clone();
-    Ok(Asked { user, items, times, query: query.max(last), count, warnings })
+    let calendar = request.recent_times.is_none();
+    Ok(Asked { user, items, times, query: query.max(last), calendar, count, warnings })
 }

@@ -97,6 +97,32 @@ choice! {
 }
 
 choice! {
+    /// What of the item dynamics enters the scores.
+    ItemDynamics {
+        /// Nothing: the user's state alone decides.
+        None = "none",
+        /// How often each item was chosen lately, at several half-lives.
+        Intensity = "intensity",
+        /// How much the items of the history excite each item.
+        Company = "company",
+        /// Both.
+        Both = "both",
+    }
+}
+
+impl ItemDynamics {
+    /// Whether intensities count.
+    pub fn intensity(self) -> bool {
+        matches!(self, Self::Intensity | Self::Both)
+    }
+
+    /// Whether the company of the history's items counts.
+    pub fn company(self) -> bool {
+        matches!(self, Self::Company | Self::Both)
+    }
+}
+
+choice! {
     /// How data is split and what is ranked.
     Protocol {
         /// DeepM3's own: users split 80/20 by id, last event of each test user.
@@ -284,6 +310,8 @@ config! {
             "Integrate on from the last event to the moment of the request.";
         dropout: f64 = 0.0, number(0.0, 0.9), "Dropout", "",
             "Share of the embedding and of the state before the head that is dropped in training.";
+        item_dynamics: ItemDynamics = ItemDynamics::None, Kind::Choice(ItemDynamics::WORDS), "Item dynamics", "",
+            "intensity: what everybody chose lately, at several half-lives learned from the data; company: what others chose along with this history; both as of the time of the request, weighted by the user's state. On the CPU.";
     }
 
     /// The optimiser and its stopping rule.
@@ -308,6 +336,8 @@ config! {
             "Keep the weights of the best validation epoch instead of the last.";
         negatives: usize = 0, Kind::Integer { min: 0, max: 1_000_000, logarithmic: false }, "Sampled items", "a step",
             "Score so many drawn items a step instead of the whole catalogue (sampled softmax), and update only the rows in use; 0 scores all. For catalogues of 100,000 items and more, on the CPU.";
+        mask_seen: bool = false, Kind::Switch, "Train without seen items", "",
+            "Leave items of the sequence so far out of the loss, for models that are ranked without them (evaluation.mask_seen).";
         checkpoint_seconds: f64 = 10.0, number(0.0, 3600.0), "Checkpoint every", "s",
             "A killed training loses at most this much; 0 saves after every step.";
         parallel: usize = 0, integer(0, 64), "Trainings at once", "",

@@ -1,17 +1,19 @@
 //! What the runs of a plan share: filtered data, its split, the baselines' ranks.
 
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
 
 use super::TrainError;
 use super::baselines::{Baseline, Counted};
 use super::evaluate::{excluded, per_query};
 use crate::data::filter::filter;
-use crate::data::split::{Split, split};
+use crate::data::split::{Sequence, Split, split};
 use crate::data::{Dataset, import::ImportOptions, load};
+use crate::dynamics::excitation::Timeline;
 use crate::evaluation::{mean_metric, rank};
 use crate::jobs::Context;
 use crate::runs::{BaselineRecord, DataRecord};
-use crate::settings::{Config, Protocol, Targets};
+use crate::settings::{Config, ItemDynamics, ModelSettings, Protocol, Targets};
 
 /// Data ready to train on.
 pub struct Prepared {
@@ -20,6 +22,9 @@ pub struct Prepared {
     pub record: DataRecord,
     /// Ranks of the test targets under each baseline.
     pub baselines: Vec<(Baseline, Vec<u32>)>,
+    /// Events of users that were left out, which item dynamics count as well: a user each.
+    background: Vec<(Vec<u32>, Vec<i64>)>,
+    timeline: OnceLock<Timeline>,
 }
 
 impl Prepared {
@@ -74,7 +79,30 @@ impl Prepared {
             }
             baselines.push((baseline, ranks));
         }
-        Ok(Self { data: Arc::new(data), split, record, baselines })
+        let background = background(raw, &data, &split);
+        let timeline = OnceLock::new();
+        Ok(Self { data: Arc::new(data), split, record, baselines, background, timeline })
+    }
+
+    /// The events that count, as item dynamics see them; made when they are first asked for, where
+    /// `model` has item dynamics.
+    pub fn timeline_for(&self, model: &ModelSettings) -> Option<&Timeline> {
+        let of = |part: &Sequence| {
+            (&self.data.item[part.start..part.end], &self.data.time[part.start..part.end])
+        };
+        (model.item_dynamics != ItemDynamics::None).then(|| {
+            self.timeline.get_or_init(|| {
+                let background = self.background.iter();
+                let others = background.map(|(items, times)| (items.as_slice(), times.as_slice()));
+                Timeline::new(self.data.items(), self.split.counted.iter().map(of).chain(others))
+            })
+        })
+    }
+
+    /// The same to keep.
+    pub fn take_timeline(&mut self, model: &ModelSettings) -> Option<Timeline> {
+        self.timeline_for(model)?;
+        self.timeline.take()
     }
 
     /// The baselines' figures for a run's summary.
@@ -91,4 +119,32 @@ impl Prepared {
             })
             .collect()
     }
+}
+
+/// What users of `raw` that are not in `data` did with the items that are, as far as it may be known:
+/// under the `temporal` protocol until training ends.
+fn background(raw: &Dataset, data: &Dataset, split: &Split) -> Vec<(Vec<u32>, Vec<i64>)> {
+    if raw.users() == data.users() {
+        return Vec::new();
+    }
+    let items: HashMap<&str, u32> =
+        data.item_ids.iter().enumerate().map(|(item, id)| (id.as_str(), item as u32)).collect();
+    let users: HashSet<&str> = data.user_ids.iter().map(String::as_str).collect();
+    let ends = split.counted.iter().filter_map(|part| data.time[part.start..part.end].last());
+    let end = match split.protocol {
+        Protocol::Temporal => ends.copied().max().unwrap_or(i64::MIN),
+        Protocol::Readme | Protocol::LeaveOneOut => i64::MAX,
+    };
+    let others = (0..raw.users()).filter(|&user| !users.contains(raw.user_ids[user].as_str()));
+    others
+        .map(|user| {
+            let history = raw.history(user);
+            let events = history.item.iter().zip(history.time).filter(|event| *event.1 <= end);
+            let known = |(&item, &time): (&u32, &i64)| {
+                Some((*items.get(raw.item_ids[item as usize].as_str())?, time))
+            };
+            events.filter_map(known).unzip()
+        })
+        .filter(|(items, _): &(Vec<u32>, Vec<i64>)| !items.is_empty())
+        .collect()
 }

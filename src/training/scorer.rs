@@ -7,6 +7,7 @@ use super::evaluate::batch_of;
 use crate::data::Dataset;
 use crate::data::split::Query;
 use crate::dynamics::batch::warp;
+use crate::dynamics::excitation::{Moment, Timeline};
 use crate::dynamics::model::System1;
 use crate::dynamics::packed::{PackedSystem1, Step, Workspace};
 use crate::dynamics::parameters::{self, Matrix};
@@ -23,6 +24,7 @@ pub struct Scorer<'a> {
     items: usize,
     input_len: usize,
     model: Model,
+    timeline: Option<&'a Timeline>,
 }
 
 enum Model {
@@ -50,7 +52,12 @@ impl<'a> Scorer<'a> {
                 Model::Tensors(Box::new(System1::new(settings, &tensors)))
             }
         };
-        Self { settings, items, input_len, model }
+        Self { settings, items, input_len, model, timeline: None }
+    }
+
+    /// With the item dynamics that its scores are lifted by, on the CPU.
+    pub fn with(self, timeline: Option<&'a Timeline>) -> Self {
+        Self { timeline, ..self }
     }
 
     /// Queries that are scored at once, at most `wanted`, so that the scores of a large catalogue
@@ -87,7 +94,8 @@ impl<'a> Scorer<'a> {
                 let share = queries.len().div_ceil(*threads).max(1);
                 let part = |queries: &[Query]| {
                     let mut workspace = system.workspace();
-                    judge(queries, &scores(system, self.settings, data, queries, &mut workspace))
+                    let of = (self.settings, self.timeline);
+                    judge(queries, &scores(system, of, data, queries, &mut workspace))
                 };
                 std::thread::scope(|scope| {
                     let mut parts = queries.chunks(share);
@@ -108,10 +116,11 @@ impl<'a> Scorer<'a> {
     }
 }
 
-/// Scores of all items for `queries`, `[Q, N]`, on one core.
+/// Scores of all items for `queries`, `[Q, N]`, on one core; lifted by the item dynamics that are
+/// given.
 pub fn scores(
     system: &PackedSystem1,
-    settings: &ModelSettings,
+    (settings, timeline): (&ModelSettings, Option<&Timeline>),
     data: &Dataset,
     queries: &[Query],
     workspace: &mut Workspace,
@@ -119,6 +128,14 @@ pub fn scores(
     let states = states(system, settings, data, queries, workspace);
     let mut scores = vec![0.0; queries.len() * system.items()];
     system.scores(workspace, &states, &mut scores);
+    if let Some(timeline) = timeline {
+        let moment = |query: &Query| Moment {
+            items: &data.item[query.start..query.target],
+            query: data.time[query.target],
+        };
+        let moments: Vec<Moment<'_>> = queries.iter().map(moment).collect();
+        system.lift(timeline, &moments, &states, &mut scores);
+    }
     scores
 }
 

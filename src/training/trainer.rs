@@ -16,6 +16,7 @@ use super::evaluate::{self, per_query};
 use super::negatives::Proposals;
 use super::scorer::Scorer;
 use super::{Prepared, TrainError, TrainEvent};
+use crate::dynamics::excitation::Timeline;
 use crate::dynamics::parameters::{self, Matrix};
 use crate::jobs::Context;
 use crate::runs::{MetricRecord, RunDir};
@@ -351,10 +352,16 @@ impl Task<'_> {
         self.config.training.negatives > 0 && self.threads.is_some()
     }
 
+    /// Item dynamics, where the model has them.
+    fn timeline(&self) -> Option<&Timeline> {
+        self.prepared.timeline_for(&self.config.model)
+    }
+
     /// A model of these weights, where this training takes place.
     fn scorer(&self, weights: &[Matrix]) -> Scorer<'_> {
         let sizes = (self.prepared.data.items(), self.prepared.split.input_len);
         Scorer::new(&self.config.model, sizes, weights, self.device, self.threads)
+            .with(self.timeline())
     }
 
     fn learner(&self, weights: Vec<Matrix>, moments: Option<Moments>) -> Learner {

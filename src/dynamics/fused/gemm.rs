@@ -20,6 +20,11 @@ impl<'a> View<'a> {
         Self { values, rows, cols, row_step: cols, col_step: 1 }
     }
 
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Number of columns.
     pub fn cols(&self) -> usize {
         self.cols

@@ -3,9 +3,11 @@
 
 use pulp::Arch;
 
+use super::beside::{Beside, Lifts};
 use super::gemm::{View, product, product_into};
 use super::pool::{run, split};
 use super::softmax::{ColumnSums, Exponentials, Part, Scale};
+use crate::dynamics::excitation::FEATURES;
 
 /// Items of a block of columns, and hidden units of a block of rows: constants, since results must
 /// not depend on the number of threads.
@@ -51,6 +53,8 @@ struct Block<'a> {
     by_bias: &'a mut [f32],
     /// `[items, H]`; empty where the head is not tied.
     by_rows: &'a mut [f32],
+    /// Derivatives by what lifts the scores, of each state; empty where nothing does.
+    by_lift: Vec<[f32; FEATURES]>,
 }
 
 /// The right answers of the scored states.
@@ -88,21 +92,33 @@ impl Head<'_> {
         answers: Answers<'_>,
         weight: f32,
         sums: &mut Sums<'_>,
+        mut beside: Option<&mut Beside<'_>>,
     ) -> f64 {
         let chunk = (SCORES / self.bias.len()).clamp(*STATES.start(), *STATES.end());
         let mut apart = answers.apart.map(|scores| scores.chunks_mut(chunk));
         let mut total = 0.0;
-        for (states, columns) in
-            states.chunks_mut(chunk * self.hidden).zip(answers.columns.chunks(chunk))
+        for (place, (states, columns)) in
+            states.chunks_mut(chunk * self.hidden).zip(answers.columns.chunks(chunk)).enumerate()
         {
             let apart = apart.as_mut().and_then(Iterator::next);
-            total += self.chunk(buffers, states, Answers { columns, apart }, weight, sums);
+            let answers = Answers { columns, apart };
+            let lifts = beside.as_ref().map(|beside| {
+                let first = place * chunk;
+                beside.lifts(self.threads, first..first + columns.len(), states)
+            });
+            let seen = beside.is_some().then(|| states.to_vec());
+            let (loss, by_lift) =
+                self.chunk(buffers, states, answers, weight, sums, lifts.as_ref());
+            total += loss;
+            if let (Some(beside), Some(seen)) = (&mut beside, seen) {
+                beside.back(&seen, &by_lift, states);
+            }
             sums.more = true;
         }
         total
     }
 
-    /// Σ cross entropy of one chunk.
+    /// Σ cross entropy of one chunk, and the derivatives by what lifts its scores.
     fn chunk(
         &self,
         buffers: &mut Buffers,
@@ -110,7 +126,8 @@ impl Head<'_> {
         answers: Answers<'_>,
         weight: f32,
         sums: &mut Sums<'_>,
-    ) -> f64 {
+        lifts: Option<&Lifts<'_>>,
+    ) -> (f64, Vec<[f32; FEATURES]>) {
         let Answers { columns, apart } = answers;
         let Sums { weight: by_weight, bias: by_bias, more: accumulate } = sums;
         let accumulate = *accumulate;
@@ -136,18 +153,21 @@ impl Head<'_> {
             .enumerate()
             .map(|(place, ((((scores, parts), by_state), by_bias), by_rows))| {
                 let first = place * ITEMS;
-                Block { first, scores, parts, by_state, by_bias, by_rows }
+                Block { first, scores, parts, by_state, by_bias, by_rows, by_lift: Vec::new() }
             })
             .collect();
         let seen: &[f32] = states;
         run(self.threads, work.iter_mut().collect(), |block| {
-            self.score(block, seen, columns, columns_count);
+            self.score(block, seen, (columns, columns_count), lifts);
         });
         let loss = combine(&work, columns, apart, weight, totals);
         // What a right answer takes off the derivative by its column.
         let right = if columns_count { weight } else { 0.0 };
         run(self.threads, work.iter_mut().collect(), |block| {
             self.back(block, seen, (columns, right), totals, accumulate);
+            if let Some(lifts) = lifts {
+                block.by_lift = lifts.pull(block.first, block.scores, block.by_bias.len());
+            }
         });
         let tasks = by_units.chunks_mut(UNITS * items).enumerate().collect();
         run(self.threads, tasks, |(place, rows)| {
@@ -164,7 +184,14 @@ impl Head<'_> {
                 *sum += part;
             }
         }
-        loss
+        let mut by_lift = Vec::new();
+        for block in &work {
+            by_lift.resize(block.by_lift.len(), [0.0; FEATURES]);
+            for (sums, parts) in by_lift.iter_mut().zip(&block.by_lift) {
+                sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
+            }
+        }
+        (loss, by_lift)
     }
 
     /// The block's weights as `[H, items]`.
@@ -180,13 +207,27 @@ impl Head<'_> {
 
     /// Scores of a block, and their exponentials in place. Columns of `targets` are right answers,
     /// or are ignored.
-    fn score(&self, block: &mut Block<'_>, states: &[f32], targets: &[usize], count: bool) {
+    fn score(
+        &self,
+        block: &mut Block<'_>,
+        states: &[f32],
+        (targets, count): (&[usize], bool),
+        lifts: Option<&Lifts<'_>>,
+    ) {
         let weight = self.weight(block);
         product(block.scores, View::new(states, self.hidden), weight);
         let size = block.by_bias.len();
         let bias = &self.bias[block.first..][..size];
         let rows = block.scores.chunks_exact_mut(size).zip(&mut *block.parts).zip(targets);
-        for ((scores, part), target) in rows {
+        for (row, ((scores, part), target)) in rows.enumerate() {
+            if let Some(lifts) = lifts {
+                lifts.add(row, block.first, scores);
+                for item in lifts.hidden(row, block.first, size) {
+                    if item != *target {
+                        scores[item - block.first] = IGNORED;
+                    }
+                }
+            }
             let here = target.checked_sub(block.first).filter(|&place| place < size);
             let right = here.map_or(0.0, |place| scores[place] + bias[place]);
             if let (Some(place), false) = (here, count) {

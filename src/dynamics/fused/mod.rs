@@ -9,7 +9,7 @@
 //!
 //! `cell`, `field` and `softmax` are the formulas, element by element; `gemm` is the matrix
 //! product, `pool` the threads, `weights` the parameters by name, `step` puts all together;
-//! `sampled` scores a few drawn items instead of all. `ceiling` is what the cores could do at best.
+//! `sampled` scores a few drawn items instead of all; `beside` is what lifts scores beside the states. `ceiling` is what the cores could do at best.
 //!
 //! Work is cut by constants, and every sum has one order: results are the same to the bit whatever
 //! the number of threads. Memory grows with events and substeps, for RK4 by 24·H values a substep,
@@ -17,6 +17,7 @@
 
 pub(crate) mod adam;
 mod backward;
+mod beside;
 mod ceiling;
 mod cell;
 mod field;
@@ -37,6 +38,7 @@ mod against_tensors;
 mod tests;
 
 pub use adam::{FusedAdam, Update};
+pub use beside::Surroundings;
 pub use ceiling::sgemm_gflops;
 pub use sampled::{Negatives, SparseGradients};
 pub use step::Fused;

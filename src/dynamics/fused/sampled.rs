@@ -223,7 +223,7 @@ impl Scoring for Sampled<'_> {
         });
         let mut sums = Sums { weight: &mut self.by_columns, bias: &mut self.by_column_bias, more };
         let given = Answers { columns: &columns, apart: Some(&mut scores) };
-        let loss = self.head.loss(buffers, states, given, self.weight, &mut sums);
+        let loss = self.head.loss(buffers, states, given, self.weight, &mut sums, None);
         let by_head = self.by_head.as_deref_mut().unwrap_or(self.embedding);
         let each = states.chunks_exact_mut(hidden).zip(self.states.chunks_exact(hidden));
         for (((by_state, state), answer), (&slope, &target)) in

@@ -2,6 +2,7 @@
 
 use pulp::Arch;
 
+use super::beside::{self, Beside, Surroundings};
 use super::gradients::{Tasks, clear, embedding, pieces};
 use super::head;
 use super::plan::{self, Shard};
@@ -129,6 +130,22 @@ impl Fused {
         dropout: Option<&Dropout>,
         gradients: &mut [Vec<f32>],
     ) -> f64 {
+        self.loss_beside(weights, batch, dropout, Surroundings::default(), gradients)
+    }
+
+    /// The same with what is known beside the batch. Without a timeline, item dynamics lift nothing,
+    /// and their weights have gradient 0.
+    ///
+    /// # Panics
+    /// As [`Self::loss_and_gradients`].
+    pub fn loss_beside(
+        &mut self,
+        weights: &[Vec<f32>],
+        batch: &Batch,
+        dropout: Option<&Dropout>,
+        around: Surroundings<'_>,
+        gradients: &mut [Vec<f32>],
+    ) -> f64 {
         let (threads, hidden, items) = (self.threads, self.settings.hidden, self.items);
         let weights = Named::new(&self.settings, weights.iter().map(Vec::as_slice));
         assert_eq!(weights.embedding.len(), (items + 1) * hidden, "embedding of the model");
@@ -141,7 +158,26 @@ impl Fused {
         }
         let into = Named::new(&self.settings, gradients.iter_mut().map(Vec::as_mut_slice));
         clear(threads, into.embedding);
+        let targets = self.settings.targets;
+        let parts = self.settings.item_dynamics;
+        let lifting = match (weights.items, into.items) {
+            (Some((weight, bias)), Some((by_weight, by_bias))) => {
+                by_weight.fill(0.0);
+                by_bias.fill(0.0);
+                around.timeline.map(move |timeline| beside::Weights {
+                    timeline,
+                    parts,
+                    weight,
+                    bias,
+                    by_weight,
+                    by_bias,
+                })
+            }
+            _ => None,
+        };
         let mut scoring = WholeCatalogue {
+            beside: (lifting.is_some() || around.mask_seen).then(|| Beside::new(lifting)),
+            ask: (batch, targets, around.mask_seen),
             head: head::Head {
                 arch: self.arch,
                 threads,
@@ -249,6 +285,9 @@ pub(super) trait Scoring {
 /// Every item of the catalogue is scored.
 struct WholeCatalogue<'a> {
     head: head::Head<'a>,
+    beside: Option<Beside<'a>>,
+    /// What its states are asked about.
+    ask: (&'a Batch, Targets, bool),
     /// Of one state in the mean.
     weight: f32,
     /// `[N + 1, H]`.
@@ -273,7 +312,12 @@ impl Scoring for WholeCatalogue<'_> {
         // Where the head is tied, inputs of an earlier wave are in there as well.
         let mut sums = head::Sums { weight, bias: self.by_bias, more };
         let answers = head::Answers { columns: &columns, apart: None };
-        self.head.loss(buffers, states, answers, self.weight, &mut sums)
+        if let Some(beside) = &mut self.beside {
+            let (batch, targets, mask_seen) = self.ask;
+            let masks = wave.iter().flat_map(|shard| &shard.scored).map(|scored| scored.mask);
+            beside.ask(batch, targets, masks, mask_seen);
+        }
+        self.head.loss(buffers, states, answers, self.weight, &mut sums, self.beside.as_mut())
     }
 
     fn embedding(&mut self) -> &mut [f32] {

@@ -4,7 +4,7 @@ use pulp::Arch;
 
 use super::gemm::transpose;
 use crate::dynamics::packed::linear::Linear;
-use crate::settings::{Head, ModelSettings, Solver};
+use crate::settings::{Head, ItemDynamics, ModelSettings, Solver};
 
 /// Borrowed weights or gradients: `&[f32]` or `&mut [f32]`, shapes as in the parameters.
 pub(super) struct Named<T> {
@@ -19,6 +19,8 @@ pub(super) struct Named<T> {
     /// `[3H]`.
     pub b_hidden: T,
     pub field: Option<NamedField<T>>,
+    /// Weights of the item dynamics, `[H, FEATURES]` and `[FEATURES]`.
+    pub items: Option<(T, T)>,
     /// `[H, N]`; none where the head is tied.
     pub head: Option<T>,
     /// `[N]`.
@@ -55,6 +57,7 @@ impl<T> Named<T> {
                 w_out: take(),
                 b_out: take(),
             }),
+            items: (settings.item_dynamics != ItemDynamics::None).then(|| (take(), take())),
             head: (settings.head == Head::Linear).then(&mut take),
             head_bias: take(),
         };

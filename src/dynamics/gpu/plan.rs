@@ -135,6 +135,7 @@ mod tests {
             items: vec![0, 3, 2, 3, 3, 1],
             dt: vec![0.0, 1.5, 0.5, 9.0, 9.0, 9.0],
             targets: vec![0, 3, 2, 4, 0, 1],
+            clock: vec![0; 9],
         };
         let tile = Tile { lanes: 2, groups: 1, units: 32 };
         let plan = Plan::new(&settings, 4, &batch, tile);

@@ -4,7 +4,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::dynamics::batch::Batch;
-use crate::dynamics::fused::{self, Fused, FusedAdam, Negatives, SparseGradients};
+use crate::dynamics::fused::{self, Fused, FusedAdam, Negatives, SparseGradients, Surroundings};
 use crate::dynamics::gpu::{self, OnGpu, Unfit};
 use crate::dynamics::model::{self, System1};
 use crate::dynamics::parameters::{self, Matrix};
@@ -102,12 +102,14 @@ impl Learner {
         }))
     }
 
-    /// One step on `batch`; on the CPU it scores `negatives` only, where there are any.
+    /// One step on `batch`; on the CPU it scores `negatives` only, where there are any, or knows what
+    /// is `around`.
     pub fn step(
         &mut self,
         batch: &Batch,
         dropout: Option<fused::Dropout>,
         negatives: Option<&Negatives>,
+        around: Surroundings<'_>,
         update: Update,
     ) -> Measured {
         match self {
@@ -124,7 +126,7 @@ impl Learner {
                             gradients.extend(weights.iter().map(|values| vec![0.0; values.len()]));
                         }
                         (
-                            fused.loss_and_gradients(weights, batch, masks, gradients),
+                            fused.loss_beside(weights, batch, masks, around, gradients),
                             adam.step(weights, gradients, update, *threads),
                         )
                     }
@@ -279,11 +281,14 @@ mod tests {
             let mut kernels = Learner::on_cpu(&model, 20, weights, None, 2);
             let how = Update { learning_rate: 5e-3, weight_decay: 1e-3, clip_norm: 1.0 };
             for step in 0..100 {
-                let Measured::There(there) = tensors.step(&batch(step), None, None, how) else {
+                let Measured::There(there) =
+                    tensors.step(&batch(step), None, None, Surroundings::default(), how)
+                else {
                     unreachable!("tensors stay on their device");
                 };
                 let [loss, norm] = *there;
-                let Measured::Here([ours, ours_norm]) = kernels.step(&batch(step), None, None, how)
+                let Measured::Here([ours, ours_norm]) =
+                    kernels.step(&batch(step), None, None, Surroundings::default(), how)
                 else {
                     unreachable!("kernels know at once");
                 };
@@ -306,13 +311,19 @@ mod tests {
             Ok(tensor.clone().into_data().try_to_vec().unwrap())
         };
         let mut whole = Learner::on_cpu(&model, 20, weights.clone(), None, 1);
-        (0..6).for_each(|step| drop(whole.step(&batch(step), None, None, how)));
+        (0..6).for_each(|step| {
+            drop(whole.step(&batch(step), None, None, Surroundings::default(), how))
+        });
         let mut first = Learner::on_cpu(&model, 20, weights, None, 2);
-        (0..3).for_each(|step| drop(first.step(&batch(step), None, None, how)));
+        (0..3).for_each(|step| {
+            drop(first.step(&batch(step), None, None, Surroundings::default(), how))
+        });
         let [m, v] = first.moments(read).unwrap();
         let moments = Moments { first: m, second: v, updates: 3 };
         let mut rest = Learner::on_cpu(&model, 20, first.weights(read).unwrap(), Some(moments), 3);
-        (3..6).for_each(|step| drop(rest.step(&batch(step), None, None, how)));
+        (3..6).for_each(|step| {
+            drop(rest.step(&batch(step), None, None, Surroundings::default(), how))
+        });
         assert_eq!(rest.weights(read).unwrap(), whole.weights(read).unwrap());
     }
 }

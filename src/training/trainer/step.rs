@@ -5,7 +5,7 @@ use rand::RngExt;
 use super::Training;
 use super::random::{negatives_rng, step_rng};
 use crate::dynamics::batch::Batch;
-use crate::dynamics::fused::{Dropout, Negatives};
+use crate::dynamics::fused::{Dropout, Negatives, Surroundings};
 use crate::settings::Targets;
 use crate::training::adam::Update;
 use crate::training::schedule::learning_rate;
@@ -26,7 +26,8 @@ impl Training<'_> {
             clip_norm: settings.clip_norm,
         };
         let negatives = self.negatives();
-        let measured = self.learner.step(&batch, dropout, negatives.as_ref(), update);
+        let around = Surroundings { timeline: self.task.timeline(), mask_seen: settings.mask_seen };
+        let measured = self.learner.step(&batch, dropout, negatives.as_ref(), around, update);
         self.pending.push((measured, rate));
         self.position.step += 1;
         self.position.step_in_epoch += 1;

@@ -1,0 +1,114 @@
+//! Intensities of all items at any moment: a value is found from the last snapshot before the
+//! moment, decayed, and the few events since.
+
+use super::half_life::HALF_LIVES;
+
+const MS_PER_DAY: f64 = 86_400_000.0;
+/// Values that all snapshots hold together, about: 128 MiB.
+const VALUES: usize = 1 << 25;
+/// Snapshots, at most, and events between two, at least.
+const SNAPSHOTS: usize = 512;
+const EVENTS: usize = 64;
+
+/// The intensities just before an event.
+struct Snapshot {
+    /// Index of that event.
+    event: usize,
+    /// Unix milliseconds that the values are of.
+    time: i64,
+    /// `[HALF_LIVES, N]`.
+    values: Vec<f32>,
+}
+
+/// λ of all items over time.
+pub(super) struct Intensities {
+    items: usize,
+    /// Days.
+    half_lives: [f64; HALF_LIVES],
+    snapshots: Vec<Snapshot>,
+    /// Events between two snapshots.
+    every: usize,
+    /// Most snapshots kept: one more, and every other one goes.
+    most: usize,
+}
+
+impl Intensities {
+    pub fn new(items: usize, half_lives: [f64; HALF_LIVES]) -> Self {
+        let most = (VALUES / (items * HALF_LIVES).max(1)).clamp(2, SNAPSHOTS);
+        Self { items, half_lives, snapshots: Vec::new(), every: EVENTS, most }
+    }
+
+    /// 2^(−Δ/τ) for every half-life.
+    fn decay(&self, from: i64, to: i64) -> [f32; HALF_LIVES] {
+        let days = (to - from) as f64 / MS_PER_DAY;
+        self.half_lives.map(|half_life| (-days / half_life).exp2() as f32)
+    }
+
+    /// Call before event number `event` at `time` joins those of `items` and `times`, which are all
+    /// before it.
+    pub fn grow(&mut self, items: &[u32], times: &[i64], time: i64) {
+        let event = items.len();
+        let due = self.snapshots.last().is_none_or(|last| event - last.event >= self.every);
+        if !due {
+            return;
+        }
+        let mut values = vec![0.0; HALF_LIVES * self.items];
+        if let Some(last) = self.snapshots.last() {
+            let decay = self.decay(last.time, time);
+            let rows =
+                values.chunks_exact_mut(self.items).zip(last.values.chunks_exact(self.items));
+            for ((to, from), decay) in rows.zip(decay) {
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = from * decay);
+            }
+            for (&item, &at) in items[last.event..].iter().zip(&times[last.event..]) {
+                for (k, decay) in self.decay(at, time).into_iter().enumerate() {
+                    values[k * self.items + item as usize] += decay;
+                }
+            }
+        }
+        self.snapshots.push(Snapshot { event, time, values });
+        if self.snapshots.len() > self.most {
+            let mut place = 0;
+            self.snapshots.retain(|_| {
+                place += 1;
+                place % 2 == 1
+            });
+            self.every *= 2;
+        }
+    }
+
+    /// What holds at `time`, before which the first `events` events lie: the snapshot's values of
+    /// a half-life are `base(k)` times the decay, and to those the events since are added by `each`
+    /// (item, λ of every half-life).
+    pub fn at(
+        &self,
+        events: usize,
+        time: i64,
+        items: &[u32],
+        times: &[i64],
+        mut each: impl FnMut(u32, [f32; HALF_LIVES]),
+    ) -> Base {
+        let after = self.snapshots.partition_point(|snapshot| snapshot.event <= events);
+        let Some(place) = after.checked_sub(1) else { return Base::default() };
+        let snapshot = &self.snapshots[place];
+        let since = snapshot.event..events;
+        for (&item, &at) in items[since.clone()].iter().zip(&times[since]) {
+            each(item, self.decay(at, time));
+        }
+        Base { snapshot: Some(place), decay: self.decay(snapshot.time, time) }
+    }
+
+    /// The values of `base` for one half-life, before its decay: `[N]`, none where nothing
+    /// happened yet.
+    pub fn values(&self, base: &Base, half_life: usize) -> Option<&[f32]> {
+        let values = &self.snapshots[base.snapshot?].values;
+        Some(&values[half_life * self.items..][..self.items])
+    }
+}
+
+/// Where the intensities of a moment start from.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Base {
+    snapshot: Option<usize>,
+    pub decay: [f32; HALF_LIVES],
+}

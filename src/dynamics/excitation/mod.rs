@@ -1,0 +1,26 @@
+//! Item dynamics: what the world wants now. Every event on an item raises that item's intensity,
+//! which then decays in continuous time (self-excitation, Hawkes 1971), and ties it to the other
+//! items of the same user (mutual excitation), so that a history excites what others chose
+//! along with it.
+//!
+//! λᵢₖ(t) = Σ 2^(−(t − tⱼ)/τₖ) over the events tⱼ < t of item i: the solution of the linear ODE
+//! dλ/dt = −(ln 2/τₖ) λ with a jump of 1 at each event. Everything is as of a moment, from events
+//! strictly before it, so that nothing is ever known from the future.
+//!
+//! [`intensity`] holds the λ of all items, [`company`] which items share users, [`timeline`] puts
+//! them together and answers [`Look`]s at a moment; [`half_life`] learns the τₖ. The logarithms of
+//! all these enter the scores with weights that the user's state decides on, see
+//! [`super::fused`] and [`super::packed`].
+
+mod company;
+mod features;
+pub mod half_life;
+mod intensity;
+mod timeline;
+
+#[cfg(test)]
+mod tests;
+
+pub use features::{FEATURES, Look};
+pub use half_life::HALF_LIVES;
+pub use timeline::{Event, Moment, Timeline};

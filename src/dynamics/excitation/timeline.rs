@@ -1,0 +1,136 @@
+//! All events that count, in the order of time, and what they say at any moment.
+
+use pulp::Arch;
+
+use super::company::Company;
+use super::features::{FEATURES, Look, Sums};
+use super::half_life::{self, HALF_LIVES};
+use super::intensity::Intensities;
+use crate::settings::ItemDynamics;
+
+/// An item of the history counts half for every so many events after it.
+const HISTORY_HALF_LIFE: f32 = 8.0;
+/// Last items of a history whose followers count.
+const FOLLOWED: usize = 3;
+
+/// An event on an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// Unix milliseconds.
+    pub time: i64,
+    pub item: u32,
+}
+
+/// What is asked at a moment: the user's events so far, in time order, and the time of the request.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment<'a> {
+    pub items: &'a [u32],
+    /// Unix milliseconds.
+    pub query: i64,
+}
+
+/// Item dynamics over a stream of events, which may go on.
+pub struct Timeline {
+    arch: Arch,
+    items: usize,
+    item: Vec<u32>,
+    /// Never falling.
+    time: Vec<i64>,
+    intensities: Intensities,
+    company: Company,
+    half_lives: [f64; HALF_LIVES],
+}
+
+impl Timeline {
+    /// From users' events: each user's in time order. Half-lives are learned from them.
+    pub fn new<'a>(items: usize, users: impl Iterator<Item = (&'a [u32], &'a [i64])>) -> Self {
+        let users: Vec<(&[u32], &[i64])> = users.collect();
+        let mut order: Vec<(i64, u32, u32)> = Vec::new();
+        for (user, (_, times)) in users.iter().enumerate() {
+            let place = |(place, &time): (usize, &i64)| (time, user as u32, place as u32);
+            order.extend(times.iter().enumerate().map(place));
+        }
+        order.sort_unstable();
+        let event = |&(time, user, place): &(i64, u32, u32)| Event {
+            time,
+            item: users[user as usize].0[place as usize],
+        };
+        let half_lives = half_life::learn(items, order.iter().map(event));
+        let mut timeline = Self {
+            arch: Arch::new(),
+            items,
+            item: Vec::with_capacity(order.len()),
+            time: Vec::with_capacity(order.len()),
+            intensities: Intensities::new(items, half_lives),
+            company: Company::new(items, order.len()),
+            half_lives,
+        };
+        for entry in &order {
+            let (_, user, place) = *entry;
+            timeline.push(event(entry), &users[user as usize].0[..place as usize]);
+        }
+        timeline
+    }
+
+    /// Half-lives in days, rising.
+    pub fn half_lives(&self) -> [f64; HALF_LIVES] {
+        self.half_lives
+    }
+
+    /// Time of the last event, in Unix milliseconds.
+    pub fn last(&self) -> Option<i64> {
+        self.time.last().copied()
+    }
+
+    /// Another event, of a user who chose `before`, oldest first. Says whether it counts: one that
+    /// is older than the last, or of no item of the catalogue, does not.
+    pub fn push(&mut self, event: Event, before: &[u32]) -> bool {
+        let Event { time, item } = event;
+        let known = |item: u32| (item as usize) < self.items;
+        if self.last().is_some_and(|last| time < last)
+            || !known(item)
+            || !before.iter().all(|&item| known(item))
+        {
+            return false;
+        }
+        self.intensities.grow(&self.item, &self.time, time);
+        self.company.push(self.item.len(), item, before);
+        self.item.push(item);
+        self.time.push(time);
+        true
+    }
+
+    /// What the events before a moment say about every item.
+    pub fn look(&self, moment: &Moment<'_>, parts: ItemDynamics) -> Look {
+        let events = self.time.partition_point(|&time| time < moment.query);
+        let mut look = Look::default();
+        if parts.intensity() {
+            let mut sums = Sums::new(self.items);
+            let each = |item, lambda| sums.add(item, lambda);
+            look.base = self.intensities.at(events, moment.query, &self.item, &self.time, each);
+            look.raise(&sums, &self.intensities);
+        }
+        if parts.company() {
+            let mut sums = Sums::new(self.items);
+            for (back, &item) in moment.items.iter().rev().enumerate() {
+                let weight = (-(back as f32) / HISTORY_HALF_LIFE).exp2();
+                let close = if back < FOLLOWED { 1.0 / (1.0 + back as f32) } else { 0.0 };
+                for tie in self.company.of(item, events) {
+                    sums.add(tie.other, [tie.weight * weight, tie.next * close]);
+                }
+            }
+            look.tie(self.arch, &sums);
+        }
+        look
+    }
+
+    /// Add the features of items from `first` on, times `weights`, to their `scores`.
+    pub fn add(&self, look: &Look, weights: &[f32; FEATURES], first: usize, scores: &mut [f32]) {
+        look.add(self.arch, &self.intensities, weights, first, scores);
+    }
+
+    /// Σ of the features of items from `first` on, times the `slopes` by their scores.
+    pub fn pull(&self, look: &Look, slopes: &[f32], first: usize) -> [f32; FEATURES] {
+        look.pull(self.arch, &self.intensities, slopes, first)
+    }
+}

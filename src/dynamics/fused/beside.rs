@@ -1,0 +1,150 @@
+//! What stands beside the states when items are scored: item dynamics that lift the scores with
+//! weights that follow from the state, and items that are out since the user has seen them.
+
+use std::ops::Range;
+
+use super::gemm::{View, product, product_into};
+use super::pool::run;
+use crate::dynamics::batch::Batch;
+use crate::dynamics::excitation::{FEATURES, Look, Moment, Timeline};
+use crate::settings::{ItemDynamics, Targets};
+
+/// What a training step knows beside the batch and the weights.
+#[derive(Clone, Copy, Default)]
+pub struct Surroundings<'a> {
+    /// Needed where the model has item dynamics.
+    pub timeline: Option<&'a Timeline>,
+    /// Leave items that came before in the sequence out of the softmax.
+    pub mask_seen: bool,
+}
+
+/// What is asked at one scored state.
+struct Asked {
+    /// The user's items so far, oldest first.
+    items: Vec<u32>,
+    /// The same sorted; empty where seen items stay in.
+    out: Vec<u32>,
+    /// Unix milliseconds.
+    query: i64,
+}
+
+/// Weights of the item dynamics, and where the derivatives by them add up.
+pub(super) struct Weights<'a> {
+    pub timeline: &'a Timeline,
+    pub parts: ItemDynamics,
+    /// `[H, FEATURES]`.
+    pub weight: &'a [f32],
+    /// `[FEATURES]`.
+    pub bias: &'a [f32],
+    pub by_weight: &'a mut [f32],
+    pub by_bias: &'a mut [f32],
+}
+
+/// The scored states of a batch.
+pub(super) struct Beside<'a> {
+    weights: Option<Weights<'a>>,
+    asked: Vec<Asked>,
+}
+
+impl<'a> Beside<'a> {
+    pub fn new(weights: Option<Weights<'a>>) -> Self {
+        Self { weights, asked: Vec::new() }
+    }
+
+    /// Look at other states of `batch`: those with these numbers of masks, see
+    /// [`super::plan::Scored`].
+    pub fn ask(
+        &mut self,
+        batch: &Batch,
+        targets: Targets,
+        masks: impl Iterator<Item = usize>,
+        mask_seen: bool,
+    ) {
+        self.asked.clear();
+        self.asked.extend(masks.map(|mask| {
+            let (position, row) = match targets {
+                Targets::All => (mask / batch.rows, mask % batch.rows),
+                Targets::Last => (batch.len - 1, mask),
+            };
+            let seen = (0..=position).map(|position| batch.items[position * batch.rows + row]);
+            let items: Vec<u32> =
+                seen.filter(|&item| item > 0).map(|item| item as u32 - 1).collect();
+            let mut out = if mask_seen { items.clone() } else { Vec::new() };
+            out.sort_unstable();
+            out.dedup();
+            Asked { items, out, query: batch.clock[(position + 1) * batch.rows + row] }
+        }));
+    }
+
+    /// What lifts the scores of the states of `range`.
+    pub fn lifts(&self, threads: usize, range: Range<usize>, states: &[f32]) -> Lifts<'_> {
+        let asked = &self.asked[range];
+        let Some(weights) = &self.weights else { return Lifts { asked, of: None } };
+        let mut each = vec![[0.0f32; FEATURES]; asked.len()];
+        let hidden = weights.weight.len() / FEATURES;
+        let flat = each.as_flattened_mut();
+        product(flat, View::new(states, hidden), View::new(weights.weight, FEATURES));
+        for lift in &mut each {
+            lift.iter_mut().zip(weights.bias).for_each(|(lift, bias)| *lift += bias);
+        }
+        let mut looks: Vec<Look> = asked.iter().map(|_| Look::default()).collect();
+        run(threads, looks.iter_mut().zip(asked).collect(), |(look, asked)| {
+            let moment = Moment { items: &asked.items, query: asked.query };
+            *look = weights.timeline.look(&moment, weights.parts);
+        });
+        Lifts { asked, of: Some(Lifted { timeline: weights.timeline, looks, each }) }
+    }
+
+    /// From the derivatives by the lifts of some `states`, `[C, H]`, to those by the weights, and by
+    /// the states, which `by_states` grows by.
+    pub fn back(&mut self, states: &[f32], by_lift: &[[f32; FEATURES]], by_states: &mut [f32]) {
+        let Some(weights) = &mut self.weights else { return };
+        let hidden = weights.weight.len() / FEATURES;
+        let by_lift = View::new(by_lift.as_flattened(), FEATURES);
+        let states = View::new(states, hidden);
+        product_into(weights.by_weight, FEATURES, 0, states.t(), by_lift, true);
+        let ones = vec![1.0; states.rows()];
+        product_into(weights.by_bias, FEATURES, 0, View::new(&ones, ones.len()), by_lift, true);
+        let back = View::new(weights.weight, FEATURES).t();
+        product_into(by_states, hidden, 0, by_lift, back, true);
+    }
+}
+
+struct Lifted<'a> {
+    timeline: &'a Timeline,
+    looks: Vec<Look>,
+    /// Weights of the features, of each state.
+    each: Vec<[f32; FEATURES]>,
+}
+
+/// What lifts the scores of a few states.
+pub(super) struct Lifts<'a> {
+    asked: &'a [Asked],
+    of: Option<Lifted<'a>>,
+}
+
+impl Lifts<'_> {
+    /// Lift the `scores` of items from `first` on, for one state.
+    pub fn add(&self, row: usize, first: usize, scores: &mut [f32]) {
+        if let Some(Lifted { timeline, looks, each }) = &self.of {
+            timeline.add(&looks[row], &each[row], first, scores);
+        }
+    }
+
+    /// Those of the items `first..first + size` that are out for one state.
+    pub fn hidden(&self, row: usize, first: usize, size: usize) -> impl Iterator<Item = usize> {
+        let out = &self.asked[row].out;
+        let place = |item: usize| out.partition_point(|&other| (other as usize) < item);
+        out[place(first)..place(first + size)].iter().map(|&item| item as usize)
+    }
+
+    /// Derivatives by the lifts from those by the scores of items from `first` on, `[C, size]`.
+    pub fn pull(&self, first: usize, slopes: &[f32], size: usize) -> Vec<[f32; FEATURES]> {
+        let Some(Lifted { timeline, looks, .. }) = &self.of else { return Vec::new() };
+        let rows = slopes.chunks_exact(size).zip(looks);
+        rows.map(|(slopes, look)| timeline.pull(look, slopes, first)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
