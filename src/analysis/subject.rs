@@ -54,7 +54,7 @@ impl Subject {
         let settings = &model.config.model;
         let items = model.data.items();
         let exact = Exact::new(settings, items, weights);
-        let others = Solver::ALL
+        let others = Solver::WITH_STATE
             .iter()
             .filter(|&&solver| solver != settings.solver && settings.solver != Solver::Gru)
             .map(|&solver| (solver, integrated_by(solver, settings, items, weights)))

@@ -10,6 +10,7 @@
 //! [`gpu`] the same on a GPU, and [`packed`] without them, for answering requests; [`attractor`] is
 //! the analysis of what was learned.
 
+pub mod attention;
 pub mod attractor;
 pub mod batch;
 pub mod cell;

@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn padding_and_neighbours_change_nothing() {
-        for solver in Solver::ALL {
+        for solver in Solver::WITH_STATE {
             let settings = ModelSettings { query_gap: true, ..small(*solver) };
             let model = model(&settings);
             let mut alone = Batch::empty(1, 3);
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_gru_ignores_the_clock_and_the_others_do_not() {
-        for solver in Solver::ALL {
+        for solver in Solver::WITH_STATE {
             let model = model(&small(*solver));
             let scores = |gap: i64| {
                 let mut batch = Batch::empty(1, 2);

@@ -50,6 +50,9 @@ struct Outcome {
 
 pub fn run(inputs: &Inputs, context: &Context<Event>) -> Result<Measured, ExperimentError> {
     let mut config = inputs.config.clone();
+    if config.model.solver.is_attention() {
+        return Err(ExperimentError::NoState(config.model.solver.title()));
+    }
     // Adapters need a head of its own, and the domains need targets at every position.
     config.model.head = Head::Linear;
     config.model.targets = Targets::All;
