@@ -362,7 +362,7 @@ config! {
     /// Several models and seeds compared under one config.
     ablation: AblationSettings {
         models: String = "gru,euler,rk4".to_owned(), Kind::Text, "Models", "",
-            "Solvers to compare, separated by commas.";
+            "Models to compare, separated by commas: gru, euler, rk4, sasrec, tisasrec.";
         seeds: usize = 3, integer(1, 20), "Seeds", "",
             "Trainings of each model, with seeds counted up from the first.";
         group: String = String::new(), Kind::Text, "Group", "",

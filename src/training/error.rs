@@ -39,7 +39,7 @@ pub enum TrainError {
         "run {run} was trained on other data (fingerprint {expected}, here {found}); load the same data to resume it"
     )]
     OtherData { run: String, expected: String, found: String },
-    #[error("`{given}` is not a list of models; write for example `gru,euler,rk4`")]
+    #[error("`{given}` is not a list of models; write for example `gru,rk4,sasrec`")]
     Models { given: String },
     #[error("every training failed; the first said: {0}")]
     AllFailed(Box<Self>),
