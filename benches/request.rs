@@ -27,7 +27,7 @@ fn histories(rows: usize) -> Vec<Vec<Step>> {
 
 fn requests(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("request");
-    for &solver in Solver::ALL {
+    for &solver in Solver::WITH_STATE {
         let settings = ModelSettings { solver, hidden: 128, ..Default::default() };
         let weights = parameters::initial(&settings, ITEMS, 1);
         let model = PackedSystem1::new(&settings, ITEMS, &weights);

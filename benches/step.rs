@@ -34,7 +34,7 @@ fn batch(rows: usize) -> Batch {
 fn steps(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("step");
     group.sample_size(20);
-    for &solver in Solver::ALL {
+    for &solver in Solver::WITH_STATE {
         let model = ModelSettings { solver, targets: Targets::Last, ..Default::default() };
         let weights = parameters::initial(&model, ITEMS, 1);
         let (full, single) = (batch(64), batch(1));

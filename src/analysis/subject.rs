@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::AnalysisError;
 use crate::dynamics::attractor::Exact;
+use crate::dynamics::excitation::Moment;
 use crate::dynamics::parameters::{self, Matrix};
 use crate::jobs::Context;
 use crate::routing::Uncertainty;
@@ -54,7 +55,7 @@ impl Subject {
         let settings = &model.config.model;
         let items = model.data.items();
         let exact = Exact::new(settings, items, weights);
-        let others = Solver::ALL
+        let others = Solver::WITH_STATE
             .iter()
             .filter(|&&solver| solver != settings.solver && settings.solver != Solver::Gru)
             .map(|&solver| (solver, integrated_by(solver, settings, items, weights)))
@@ -99,6 +100,10 @@ impl Subject {
         let model = &self.model;
         let mut scores = vec![0.0; model.data.items()];
         model.packed.scores(&mut model.packed.workspace(), state, &mut scores);
+        if let (Some(timeline), Some(lift)) = (model.timeline(), model.packed.lift()) {
+            let moment = Moment { items: history.0, query: history.2 };
+            lift.apply(&timeline, &[moment], state, &mut scores);
+        }
         let half_life = model.config.router.half_life;
         Glance {
             uncertainty: uncertainty(model, &scores, history, half_life),

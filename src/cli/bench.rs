@@ -35,7 +35,7 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
     let context = output::context::<()>(common, |()| ())?;
     let info = device::choose(&common.device)?;
     let mut rows = Vec::new();
-    for &solver in Solver::ALL {
+    for &solver in Solver::WITH_STATE {
         context.checkpoint()?;
         let model = ModelSettings { solver, targets: Targets::Last, ..Default::default() };
         let weights = parameters::initial(&model, ITEMS, 1);

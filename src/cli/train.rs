@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::arguments::{AblationOptions, Common, EvaluateOptions, TrainOptions, Usage};
 use super::output;
-use crate::dynamics::device::{self, DeviceInfo};
+use crate::dynamics::device::{self, DeviceChoice, DeviceInfo};
 use crate::dynamics::parameters;
 use crate::evaluation::mean_metric;
 use crate::jobs::{Cancelled, Context};
@@ -323,6 +323,9 @@ fn judge<E>(
         }
         .into());
     }
+    // Some models have kernels for the CPU alone.
+    let cpu = device::choose(&DeviceChoice::Cpu)?;
+    let info = if config.model.only_on_cpu() { &cpu } else { info };
     // As in a training that has the machine to itself.
     let threads = info.is_cpu().then(device::cores);
     let (weights, _) = checkpoint::decode(&store.model(&summary.run)?)?;
@@ -348,7 +351,9 @@ pub fn evaluate(options: &EvaluateOptions, common: &Common) -> Result<()> {
     }
     let context = output::context::<()>(common, |()| ())?;
     let prepared = Prepared::load(&config, &context)?;
-    let info = device::choose(&common.device)?;
+    // Some models have kernels for the CPU alone.
+    let on_cpu = config.model.only_on_cpu();
+    let info = device::choose(if on_cpu { &DeviceChoice::Cpu } else { &common.device })?;
     let (device, label) = (info.open()?, info.label());
     let at = (&info, &device);
     let (ranks, latency) = judge(&store, &config, &summary, &prepared, at, &context)?;

@@ -32,6 +32,15 @@ pub fn warp(warp: Warp, gap_ms: i64) -> f32 {
     }
 }
 
+/// The gap behind a model time, in seconds, to the digits that f32 has.
+pub fn unwarp(warp: Warp, dt: f32) -> f64 {
+    let days = match warp {
+        Warp::Linear => f64::from(dt) * 10.0,
+        Warp::Log1p => f64::from(dt).exp_m1(),
+    };
+    days * f64::from(MS_PER_DAY) / 1e3
+}
+
 impl Batch {
     /// An all-padding batch of `rows` × `len`.
     pub fn empty(rows: usize, len: usize) -> Self {

@@ -11,6 +11,7 @@
 //! the analysis of what was learned. [`excitation`] is what the items do by themselves: what the world
 //! wants now.
 
+pub mod attention;
 pub mod attractor;
 pub mod batch;
 pub mod cell;

@@ -5,6 +5,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::batch::Batch;
 use super::cell::GruCell;
+use super::excitation;
 use super::field::TanhField;
 use super::solver;
 use crate::settings::{Head, ModelSettings, Solver, Targets};
@@ -49,6 +50,8 @@ impl System1 {
             w_out: take(),
             b_out: take(),
         });
+        // Item dynamics lift scores on the CPU alone.
+        (0..excitation::matrices(settings)).for_each(|_| drop(take()));
         let head_weight = (settings.head == Head::Linear).then(&mut take);
         let head_bias = take();
         Self {
@@ -231,7 +234,7 @@ mod tests {
 
     #[test]
     fn padding_and_neighbours_change_nothing() {
-        for solver in Solver::ALL {
+        for solver in Solver::WITH_STATE {
             let settings = ModelSettings { query_gap: true, ..small(*solver) };
             let model = model(&settings);
             let mut alone = Batch::empty(1, 3);
@@ -248,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_gru_ignores_the_clock_and_the_others_do_not() {
-        for solver in Solver::ALL {
+        for solver in Solver::WITH_STATE {
             let model = model(&small(*solver));
             let scores = |gap: i64| {
                 let mut batch = Batch::empty(1, 2);

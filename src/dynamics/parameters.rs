@@ -24,13 +24,21 @@ pub enum ParameterError {
         "`{name}` is {found:?} in the file and {expected:?} in the model; they belong to another model or data set"
     )]
     Shape { name: String, found: [usize; 2], expected: [usize; 2] },
+    #[error(
+        "model.heads = {heads} does not divide model.hidden = {hidden}: choose another of the two, \
+         such as model.heads = 1"
+    )]
+    Heads { hidden: usize, heads: usize },
     #[error("`{0}` holds a value that is not a number; the training that wrote it diverged")]
     NotFinite(String),
 }
 
+/// Rows of attention's tables of positions: as many as `data.max_len` may be.
+pub const POSITIONS: usize = 200;
+
 /// Shape and spread of one parameter.
 struct Spec {
-    name: &'static str,
+    name: String,
     shape: [usize; 2],
     initial: Initial,
 }
@@ -40,9 +48,12 @@ enum Initial {
     Uniform(f64),
     /// Normal with the deviation; row 0 (padding) is zero.
     Embedding(f64),
+    /// Normal with the deviation.
+    Normal(f64),
     Zero,
     /// The same everywhere.
     Even(f32),
+    One,
 }
 
 /// Weight that every feature of an item begins with.
@@ -50,23 +61,48 @@ const ITEM_WEIGHT: f32 = 0.2;
 
 /// The parameters of a model for `items` items, in a fixed order. Initial values follow PyTorch's
 /// defaults for the same layers (as DeepM3 has them): N(0, 1) for the embedding, U(±1/√fan-in)
-/// for the rest. A tied head shrinks the embedding to N(0, 1/H), so that scores start near 0.
+/// for the rest. A tied head shrinks the embedding to N(0, 1/H), so that scores start near 0, and
+/// so does attention, which multiplies it by √H.
 fn specs(model: &ModelSettings, items: usize) -> Vec<Spec> {
     let h = model.hidden;
     let bound = |fan_in: usize| Initial::Uniform(1.0 / (fan_in as f64).sqrt());
+    let small = 1.0 / (h as f64).sqrt();
     let spread = match model.head {
-        Head::Linear => 1.0,
-        Head::Tied => 1.0 / (h as f64).sqrt(),
+        Head::Linear if !model.solver.is_attention() => 1.0,
+        _ => small,
     };
-    let spec = |name, shape, initial| Spec { name, shape, initial };
-    let mut specs = vec![
-        spec("embedding", [items + 1, h], Initial::Embedding(spread)),
-        spec("gru.w_input", [h, 3 * h], bound(h)),
-        spec("gru.b_input", [1, 3 * h], bound(h)),
-        spec("gru.w_hidden", [h, 3 * h], bound(h)),
-        spec("gru.b_hidden", [1, 3 * h], bound(h)),
-    ];
-    if model.solver != Solver::Gru {
+    let spec = |name: &str, shape, initial| Spec { name: name.to_owned(), shape, initial };
+    let mut specs = vec![spec("embedding", [items + 1, h], Initial::Embedding(spread))];
+    if model.solver.is_attention() {
+        let table = |name, rows| spec(name, [rows, h], Initial::Normal(small));
+        if model.solver == Solver::TiSasRec {
+            specs.push(table("positions.key", POSITIONS));
+            specs.push(table("positions.value", POSITIONS));
+            specs.push(table("intervals.key", model.intervals + 1));
+            specs.push(table("intervals.value", model.intervals + 1));
+        } else {
+            specs.push(table("positions", POSITIONS));
+        }
+        for block in 0..model.blocks {
+            let mut affine = |name, outputs| {
+                specs.push(spec(&format!("block{block}.w_{name}"), [h, outputs], bound(h)));
+                specs.push(spec(&format!("block{block}.b_{name}"), [1, outputs], bound(h)));
+            };
+            affine("query", h);
+            affine("key_value", 2 * h);
+            affine("mix", h);
+            affine("up", h);
+            affine("down", h);
+        }
+        specs.push(spec("norm.gain", [1, h], Initial::One));
+        specs.push(spec("norm.bias", [1, h], Initial::Zero));
+    } else {
+        specs.push(spec("gru.w_input", [h, 3 * h], bound(h)));
+        specs.push(spec("gru.b_input", [1, 3 * h], bound(h)));
+        specs.push(spec("gru.w_hidden", [h, 3 * h], bound(h)));
+        specs.push(spec("gru.b_hidden", [1, 3 * h], bound(h)));
+    }
+    if matches!(model.solver, Solver::Euler | Solver::Rk4) {
         specs.push(spec("field.w_in", [h, 2 * h], bound(h)));
         specs.push(spec("field.b_in", [1, 2 * h], bound(h)));
         specs.push(spec("field.w_out", [2 * h, h], bound(2 * h)));
@@ -87,7 +123,7 @@ fn specs(model: &ModelSettings, items: usize) -> Vec<Spec> {
 }
 
 /// Names of the parameters, in order.
-pub fn names(model: &ModelSettings) -> Vec<&'static str> {
+pub fn names(model: &ModelSettings) -> Vec<String> {
     specs(model, 0).into_iter().map(|spec| spec.name).collect()
 }
 
@@ -110,9 +146,11 @@ pub fn initial(model: &ModelSettings, items: usize, seed: u64) -> Vec<Matrix> {
                 Initial::Uniform(bound) => {
                     (0..size).map(|_| ((2.0 * uniform() - 1.0) * bound) as f32).collect()
                 }
-                Initial::Embedding(spread) => {
+                Initial::One => vec![1.0; size],
+                Initial::Embedding(spread) | Initial::Normal(spread) => {
+                    let padding = matches!(spec.initial, Initial::Embedding(_));
                     let mut values = vec![0.0f32; size];
-                    for value in &mut values[spec.shape[1]..] {
+                    for value in values.iter_mut().skip(if padding { spec.shape[1] } else { 0 }) {
                         // Box–Muller; 1 − u keeps the logarithm finite.
                         let radius = (-2.0 * (1.0 - uniform()).ln()).sqrt();
                         let angle = std::f64::consts::TAU * uniform();
@@ -121,9 +159,21 @@ pub fn initial(model: &ModelSettings, items: usize, seed: u64) -> Vec<Matrix> {
                     values
                 }
             };
-            Matrix { name: spec.name.to_owned(), shape: spec.shape, values }
+            Matrix { name: spec.name, shape: spec.shape, values }
         })
         .collect()
+}
+
+/// Check that such a model can be built.
+///
+/// # Errors
+/// [`ParameterError::Heads`] where the heads do not share the hidden units evenly.
+pub fn check(model: &ModelSettings) -> Result<(), ParameterError> {
+    let &ModelSettings { hidden, heads, .. } = model;
+    if model.solver.is_attention() && (heads == 0 || !hidden.is_multiple_of(heads)) {
+        return Err(ParameterError::Heads { hidden, heads });
+    }
+    Ok(())
 }
 
 /// Check that `given` are the weights of this model, finite, and put them into its order.
@@ -135,13 +185,14 @@ pub fn fit(
     items: usize,
     mut given: Vec<Matrix>,
 ) -> Result<Vec<Matrix>, ParameterError> {
+    check(model)?;
     specs(model, items)
         .into_iter()
         .map(|spec| {
             let place = given
                 .iter()
                 .position(|matrix| matrix.name == spec.name)
-                .ok_or_else(|| ParameterError::Missing(spec.name.to_owned()))?;
+                .ok_or_else(|| ParameterError::Missing(spec.name.clone()))?;
             let matrix = given.swap_remove(place);
             if matrix.shape != spec.shape {
                 let (name, found) = (matrix.name, matrix.shape);

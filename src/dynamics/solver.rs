@@ -40,7 +40,8 @@ pub fn stages(solver: Solver) -> &'static [Stage] {
         Stage { weight: 1.0 / 6.0, reach: 0.0 },
     ];
     match solver {
-        Solver::Gru => &[],
+        // Attention has no state that could flow.
+        Solver::Gru | Solver::SasRec | Solver::TiSasRec => &[],
         Solver::Euler => EULER,
         Solver::Rk4 => RK4,
     }
@@ -54,7 +55,7 @@ pub fn step(
     h: Tensor<2>,
 ) -> Tensor<2> {
     match solver {
-        Solver::Gru => z,
+        Solver::Gru | Solver::SasRec | Solver::TiSasRec => z,
         Solver::Euler => z.clone() + velocity(z) * h,
         Solver::Rk4 => {
             let half = h.clone() * 0.5;

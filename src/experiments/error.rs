@@ -35,6 +35,10 @@ pub enum ExperimentError {
     Alignment(#[from] super::alignment::AlignmentError),
     #[error("{0}; choose another adapter.genre, or leave it empty")]
     Domain(String),
+    #[error(
+        "adapters are for the GRU and its field, and {0} has neither; set model.solver to gru, euler or rk4"
+    )]
+    NoState(&'static str),
     #[error("no experiment has a result yet; run one with `deepm3 experiment NAME`")]
     NoResults,
     #[error("`{experiment}` has no result yet; run it with `deepm3 experiment {experiment}`")]

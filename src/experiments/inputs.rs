@@ -22,7 +22,7 @@ impl Inputs {
     /// The run to look at. Where none is named and none is finished, one is trained first from the
     /// experiment's own settings, which is said.
     pub(super) fn run(&self, context: &Context<Event>) -> Result<RunEntry, ExperimentError> {
-        let found = self.store.find(self.run.as_deref().unwrap_or("latest"));
+        let found = self.store.find_with_state(self.run.as_deref().unwrap_or("latest"));
         if self.run.is_some() || found.is_ok() {
             return Ok(found?);
         }
@@ -37,6 +37,6 @@ impl Inputs {
         let plan = Plan::from_config(&config, self.device.clone())?;
         let prepared = Prepared::load(&config, &training)?;
         ablation::run(&plan, &prepared, &self.store, &training)?;
-        Ok(self.store.find("latest")?)
+        Ok(self.store.find_with_state("latest")?)
     }
 }

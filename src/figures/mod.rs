@@ -20,10 +20,18 @@ pub const GRU: Color = Color(0x9a, 0xa3, 0xb2);
 pub const EULER: Color = Color(0xe6, 0x9f, 0x00);
 /// RK4.
 pub const RK4: Color = Color(0x2d, 0xb5, 0xa3);
+/// SASRec.
+pub const SASREC: Color = Color(0xf0, 0xe4, 0x42);
+/// TiSASRec.
+pub const TISASREC: Color = Color(0x4a, 0x72, 0xe0);
 /// The most popular items.
 pub const POPULARITY: Color = Color(0xcc, 0x79, 0xa7);
 /// First-order Markov.
 pub const MARKOV: Color = Color(0xd5, 0x5e, 0x00);
+/// The items most popular of late.
+pub const RECENT: Color = Color(0x9a, 0xd3, 0xf5);
+/// Items like those of the history.
+pub const ITEM_KNN: Color = Color(0xa0, 0x6d, 0x3a);
 /// What has no colour of its own.
 pub const OTHER: Color = Color(0x4c, 0x9b, 0xe8);
 
@@ -33,8 +41,12 @@ pub fn model_color(model: &str) -> Color {
         "gru" => GRU,
         "euler" => EULER,
         "rk4" => RK4,
+        "sasrec" => SASREC,
+        "tisasrec" => TISASREC,
         "popularity" => POPULARITY,
         "markov" => MARKOV,
+        "recent" => RECENT,
+        "item-knn" => ITEM_KNN,
         _ => OTHER,
     }
 }

@@ -127,6 +127,10 @@ pub struct QueryRank {
     pub popularity: Option<u32>,
     /// Where the Markov chain put it, from 1; `None` in files written before this was kept.
     pub markov: Option<u32>,
+    /// Where recent popularity put it, likewise.
+    pub recent: Option<u32>,
+    /// Where the neighbours of the history's items put it, likewise.
+    pub item_knn: Option<u32>,
 }
 
 /// serde_json writes NaN and infinities as null; read that back as NaN.

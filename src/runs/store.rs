@@ -87,6 +87,23 @@ impl RunStore {
         entries
     }
 
+    /// As [`Self::find`]; `latest` is the newest whose model has a state, to be served or analysed.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn find_with_state(&self, spec: &str) -> Result<RunEntry, RunError> {
+        if spec != "latest" {
+            return self.find(spec);
+        }
+        let has_state = |entry: &RunEntry| {
+            entry.settings().is_some_and(|config| !config.model.solver.is_attention())
+        };
+        self.list()
+            .into_iter()
+            .find(|entry| entry.state == RunState::Done && !entry.archived && has_state(entry))
+            .ok_or_else(|| RunError::NoRuns { dir: self.dir.clone() })
+    }
+
     /// The run that `spec` names: an id, the start of one, or `latest`, the newest that is
     /// finished and not archived.
     ///
@@ -254,7 +271,16 @@ pub(super) fn read_ranks(path: &Path) -> Result<Vec<QueryRank>, RunError> {
     csv::Reader::from_reader(bytes.as_slice())
         .into_deserialize()
         .map(|line: Result<QueryRank, csv::Error>| match line {
-            Ok(query) if [Some(query.rank), query.popularity, query.markov].contains(&Some(0)) => {
+            Ok(query)
+                if [
+                    Some(query.rank),
+                    query.popularity,
+                    query.markov,
+                    query.recent,
+                    query.item_knn,
+                ]
+                .contains(&Some(0)) =>
+            {
                 Err(RunError::corrupt(&path, "a rank is 0, not from 1"))
             }
             Ok(query) => Ok(query),
@@ -404,13 +430,14 @@ pub(super) mod tests {
                 rank: 1,
                 popularity: Some(3),
                 markov: Some(2),
+                recent: Some(5),
+                item_knn: None,
             },
             QueryRank {
                 user: "2".to_owned(),
                 item: "007".to_owned(),
                 rank: 3700,
-                popularity: None,
-                markov: None,
+                ..Default::default()
             },
         ];
         run.write_ranks(&ranks).unwrap();

@@ -6,8 +6,12 @@ use super::{AblationTable, Judged, QueryRank, RunError, RunStore, RunSummary};
 type RankOf = fn(&QueryRank) -> Option<u32>;
 
 /// The baselines whose ranks are kept beside a model's.
-const BASELINES: [(&str, RankOf); 2] =
-    [("popularity", |query| query.popularity), ("markov", |query| query.markov)];
+const BASELINES: [(&str, RankOf); 4] = [
+    ("popularity", |query| query.popularity),
+    ("markov", |query| query.markov),
+    ("recent", |query| query.recent),
+    ("item-knn", |query| query.item_knn),
+];
 
 impl AblationTable {
     /// The table of finished runs, with the ranks of their test queries from `store`. Models come
@@ -82,7 +86,7 @@ mod tests {
                 item: "7".to_owned(),
                 rank: rank + user % 3,
                 popularity,
-                markov: None,
+                ..Default::default()
             })
             .collect();
         run.write_ranks(&queries).unwrap();

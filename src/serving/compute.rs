@@ -173,7 +173,7 @@ fn answer(model: &ServedModel, batch: Vec<Waiting>, workspace: &mut Workspace) {
     }
     let mut scores = vec![0.0; batch.len() * items];
     model.packed.scores(workspace, &states, &mut scores);
-    if let Some(timeline) = model.timeline() {
+    if let (Some(timeline), Some(lift)) = (model.timeline(), model.packed.lift()) {
         // A request without a calendar is asked after all that has happened.
         let now = timeline.last().map_or(0, |last| last + 1);
         let asked = batch.iter().map(|waiting| &*waiting.job.asked);
@@ -183,7 +183,7 @@ fn answer(model: &ServedModel, batch: Vec<Waiting>, workspace: &mut Workspace) {
                 query: if asked.calendar { asked.query } else { now },
             })
             .collect();
-        model.packed.lift(&timeline, &moments, &states, &mut scores);
+        lift.apply(&timeline, &moments, &states, &mut scores);
     }
     let every = batch.into_iter().zip(scores.chunks_exact_mut(items));
     for ((Waiting { job, answer }, scores), state) in every.zip(after_events.chunks_exact(hidden)) {

@@ -34,6 +34,12 @@ pub enum ServeError {
         "run {0} is not finished; finish it with `deepm3 train --resume {0}`, or serve another"
     )]
     NotFinished(String),
+    #[error(
+        "run {run} is a {model}, which attends to the history anew each time and has no state that \
+         flows: it is a baseline to compare with, not one to serve, route or analyse; choose a run of \
+         gru, euler or rk4 (see `deepm3 runs list`)"
+    )]
+    NoState { run: String, model: &'static str },
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
     #[error(transparent)]

@@ -22,6 +22,15 @@ const CALIBRATION_QUERIES: usize = 1000;
 /// Rows scored at once where many are.
 pub(super) const ROWS: usize = 32;
 
+/// Refuse a run whose model has no state to go on from.
+fn has_state(run: &str, config: &Config) -> Result<(), ServeError> {
+    let solver = config.model.solver;
+    if solver.is_attention() {
+        return Err(ServeError::NoState { run: run.to_owned(), model: solver.title() });
+    }
+    Ok(())
+}
+
 /// A model with its catalogue, its calibration and System 2's evidence. Immutable.
 pub struct ServedModel {
     /// Id of the run.
@@ -45,7 +54,7 @@ impl ServedModel {
     /// Load the run `entry` and the data it was trained on.
     ///
     /// # Errors
-    /// [`ServeError`] for an unfinished run, data that cannot be loaded or is not the run's, and
+    /// [`ServeError`] for an unfinished run, a model without a state, data that cannot be loaded or is not the run's, and
     /// weights that do not fit.
     pub fn load<E>(
         store: &RunStore,
@@ -54,6 +63,7 @@ impl ServedModel {
     ) -> Result<Self, ServeError> {
         let summary =
             entry.summary.as_ref().ok_or_else(|| ServeError::NotFinished(entry.id.clone()))?;
+        has_state(&entry.id, &summary.config)?;
         let prepared = Prepared::load(&summary.config, context)?;
         if prepared.record.fingerprint != summary.data.fingerprint {
             return Err(TrainError::OtherData {
@@ -71,7 +81,7 @@ impl ServedModel {
     /// From weights in memory and the data they were trained on.
     ///
     /// # Errors
-    /// [`ServeError::Parameters`] where the weights do not fit, [`ServeError::Cancelled`].
+    /// [`ServeError::NoState`], [`ServeError::Parameters`] where the weights do not fit, [`ServeError::Cancelled`].
     pub fn new<E>(
         run: &str,
         config: &Config,
@@ -79,6 +89,7 @@ impl ServedModel {
         mut prepared: Prepared,
         context: &Context<E>,
     ) -> Result<Self, ServeError> {
+        has_state(run, config)?;
         let timeline = prepared.take_timeline(&config.model).map(RwLock::new);
         let Prepared { data, split, .. } = prepared;
         let weights = parameters::fit(&config.model, data.items(), weights)?;

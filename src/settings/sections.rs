@@ -44,7 +44,8 @@ macro_rules! choice {
 }
 
 choice! {
-    /// How the state flows over a gap between two events.
+    /// How a history becomes a state: a GRU whose state flows over the gaps between events by a
+    /// solver, or attention over the events, which has no state that flows.
     Solver {
         /// No flow: the state waits for the next event.
         Gru = "gru",
@@ -52,6 +53,10 @@ choice! {
         Euler = "euler",
         /// Classical Runge–Kutta, order 4.
         Rk4 = "rk4",
+        /// Self-attention over the items (Kang & McAuley 2018).
+        SasRec = "sasrec",
+        /// The same, aware of the times between events (Li, Wang & McAuley 2020).
+        TiSasRec = "tisasrec",
     }
 }
 
@@ -62,7 +67,29 @@ impl Solver {
             Self::Gru => "GRU",
             Self::Euler => "Euler",
             Self::Rk4 => "RK4",
+            Self::SasRec => "SASRec",
+            Self::TiSasRec => "TiSASRec",
         }
+    }
+
+    /// Those with a state that is updated at each event and may flow between events.
+    pub const WITH_STATE: &'static [Self] = &[Self::Gru, Self::Euler, Self::Rk4];
+
+    /// Whether it attends to the whole history anew each time, and so has no state to go on from,
+    /// no field and no attractors.
+    pub fn is_attention(self) -> bool {
+        matches!(self, Self::SasRec | Self::TiSasRec)
+    }
+}
+
+choice! {
+    /// How a time between two events becomes one of TiSASRec's intervals.
+    IntervalScale {
+        /// Multiples of the shortest time between two events of the history so far, as the paper
+        /// has them.
+        Shortest = "shortest",
+        /// By its logarithm, from a second to ten years, the same for everybody.
+        Logarithmic = "log",
     }
 }
 
@@ -107,6 +134,13 @@ choice! {
         Company = "company",
         /// Both.
         Both = "both",
+    }
+}
+
+impl ModelSettings {
+    /// Whether only the CPU has kernels for it: attention, and item dynamics.
+    pub fn only_on_cpu(&self) -> bool {
+        self.solver.is_attention() || self.item_dynamics != ItemDynamics::None
     }
 }
 
@@ -291,7 +325,7 @@ config! {
     /// System 1: the sequence model.
     model: ModelSettings {
         solver: Solver = Solver::Rk4, Kind::Choice(Solver::WORDS), "Solver", "",
-            "How the state flows over a gap: gru (it does not), euler or rk4.";
+            "How the state flows over a gap: gru (it does not), euler or rk4. Or attention in its place, a baseline: sasrec or tisasrec.";
         hidden: usize = 128, integer_log(4, 1024), "Hidden size", "",
             "Width of the embedding and of the user state.";
         warp: Warp = Warp::Linear, Kind::Choice(Warp::WORDS), "Time warp", "",
@@ -309,7 +343,15 @@ config! {
         query_gap: bool = false, Kind::Switch, "Flow to the query time", "",
             "Integrate on from the last event to the moment of the request.";
         dropout: f64 = 0.0, number(0.0, 0.9), "Dropout", "",
-            "Share of the embedding and of the state before the head that is dropped in training.";
+            "Share of the embedding and of the state before the head that is dropped in training; with attention, of the embedding and of what each half of a block adds.";
+        blocks: usize = 2, integer(1, 8), "Blocks", "",
+            "Attention and feed-forward layers, one after the other: sasrec and tisasrec.";
+        heads: usize = 1, integer(1, 64), "Heads", "",
+            "Attentions side by side, each over a share of the hidden units: sasrec and tisasrec. Must divide model.hidden.";
+        intervals: usize = 64, integer_log(1, 1024), "Time intervals", "",
+            "Longest interval told apart by tisasrec; longer ones count as this one.";
+        interval_scale: IntervalScale = IntervalScale::Logarithmic, Kind::Choice(IntervalScale::WORDS), "Interval scale", "",
+            "How tisasrec measures the time between events: in multiples of the history's shortest (shortest), or by its logarithm (log).";
         item_dynamics: ItemDynamics = ItemDynamics::None, Kind::Choice(ItemDynamics::WORDS), "Item dynamics", "",
             "intensity: what everybody chose lately, at several half-lives learned from the data; company: what others chose along with this history; both as of the time of the request, weighted by the user's state. On the CPU.";
     }
@@ -357,7 +399,7 @@ config! {
     /// Several models and seeds compared under one config.
     ablation: AblationSettings {
         models: String = "gru,euler,rk4".to_owned(), Kind::Text, "Models", "",
-            "Solvers to compare, separated by commas.";
+            "Models to compare, separated by commas: gru, euler, rk4, sasrec, tisasrec.";
         seeds: usize = 3, integer(1, 20), "Seeds", "",
             "Trainings of each model, with seeds counted up from the first.";
         group: String = String::new(), Kind::Text, "Group", "",

@@ -9,9 +9,10 @@ use burn::tensor::Device;
 use super::trainer::{self, Task, Trained};
 use super::{Plan, Prepared, RunKey, TrainError, TrainEvent};
 use crate::dynamics::device::{self, DeviceInfo};
+use crate::dynamics::parameters;
 use crate::jobs::{Cancelled, Context, panic_message};
 use crate::runs::{AblationTable, LatencyRecord, RunDir, RunStore};
-use crate::settings::{Config, Solver};
+use crate::settings::{Config, ItemDynamics, Solver};
 
 /// The models named in `ablation.models`, without repetition.
 ///
@@ -41,10 +42,13 @@ pub fn run(
     context: &Context<TrainEvent>,
 ) -> Result<AblationTable, TrainError> {
     let info = device::choose(&plan.device)?;
-    context.progress(Some(0.0), format!("Opening {}", info.label()));
-    let device = info.open()?;
     let keys = plan.keys();
     let configs: Vec<_> = keys.iter().map(|&key| plan.config_of(key)).collect();
+    for config in &configs {
+        check(config)?;
+    }
+    context.progress(Some(0.0), format!("Opening {}", info.label()));
+    let device = info.open()?;
     // All of them before anything trains: a run that was never reached can be resumed as well.
     let dirs: Vec<Mutex<Option<RunDir>>> = keys
         .iter()
@@ -59,15 +63,20 @@ pub fn run(
         epochs: plan.config.training.epochs,
         steps_per_epoch: trainer::steps_per_epoch(prepared, &plan.config),
     });
-    let label = info.label();
     let at_once = parallel(plan, &info);
+    let places: Vec<Place> = keys
+        .iter()
+        .map(|key| Place::of(&configs[key.index], &info, at_once.min(keys.len())))
+        .collect::<Result<_, _>>()?;
+    tell_places(&keys, &places, &info, context);
+    let label = info.label();
     let task = |key: &RunKey| Task {
         index: key.index,
         config: &configs[key.index],
         prepared,
         device: &device,
-        device_label: &label,
-        threads: info.is_cpu().then(|| threads_each(at_once.min(keys.len()))),
+        device_label: &places[key.index].label,
+        threads: places[key.index].threads,
     };
     let lost = AtomicBool::new(false);
     let attempt = |key: &RunKey| -> Result<(Trained, RunDir), TrainError> {
@@ -82,7 +91,7 @@ pub fn run(
             .unwrap_or_else(PoisonError::into_inner)
             .take()
             .unwrap_or_else(|| unreachable!("each run is started once"));
-        let trained = one(&task(key), &mut dir, &info, context)?;
+        let trained = one(&task(key), &mut dir, context)?;
         Ok((trained, dir))
     };
     let work = |key: &RunKey| {
@@ -153,6 +162,7 @@ pub fn resume(
     context: &Context<TrainEvent>,
 ) -> Result<Trained, TrainError> {
     dir.write_config(config)?;
+    check(config)?;
     let info = device::choose(choice)?;
     let device: Device = info.open()?;
     let key = RunKey { index: 0, solver: config.model.solver, seed: config.training.seed as u64 };
@@ -161,10 +171,11 @@ pub fn resume(
         epochs: config.training.epochs,
         steps_per_epoch: trainer::steps_per_epoch(prepared, config),
     });
-    let label = info.label();
-    let threads = info.is_cpu().then(|| threads_each(1));
+    let place = Place::of(config, &info, 1)?;
+    tell_places(&[key], std::slice::from_ref(&place), &info, context);
+    let Place { label, threads } = place;
     let task = Task { index: 0, config, prepared, device: &device, device_label: &label, threads };
-    let mut trained = one(&task, &mut dir, &info, context)?;
+    let mut trained = one(&task, &mut dir, context)?;
     trained.summary.latency = measure(&trained, &task, context);
     dir.write_summary(&trained.summary)?;
     let summary = Box::new(trained.summary.clone());
@@ -172,15 +183,72 @@ pub fn resume(
     Ok(trained)
 }
 
+/// Whether these settings go together.
+fn check(config: &Config) -> Result<(), TrainError> {
+    parameters::check(&config.model)?;
+    let Config { model, training, .. } = config;
+    match training.negatives {
+        0 => Ok(()),
+        _ if model.item_dynamics != ItemDynamics::None => {
+            Err(TrainError::Sampled("model.item_dynamics"))
+        }
+        _ if training.mask_seen => Err(TrainError::Sampled("training.mask_seen")),
+        _ => Ok(()),
+    }
+}
+
+/// Where a run trains.
+struct Place {
+    label: String,
+    /// Of the CPU; none elsewhere.
+    threads: Option<usize>,
+}
+
+impl Place {
+    /// On the device chosen, or on the CPU for models that have kernels for nothing else, one of
+    /// `trainings` at once.
+    fn of(config: &Config, chosen: &DeviceInfo, trainings: usize) -> Result<Self, TrainError> {
+        let threads = Some(threads_each(trainings));
+        if chosen.is_cpu() {
+            return Ok(Self { label: chosen.label(), threads });
+        }
+        if config.model.only_on_cpu() || config.training.mask_seen {
+            let cpu = device::choose(&device::DeviceChoice::Cpu)?;
+            return Ok(Self { label: cpu.label(), threads });
+        }
+        Ok(Self { label: chosen.label(), threads: None })
+    }
+}
+
+/// Say which of the runs do not train on the device chosen.
+fn tell_places(
+    keys: &[RunKey],
+    places: &[Place],
+    chosen: &DeviceInfo,
+    context: &Context<TrainEvent>,
+) {
+    let mut told: Vec<&str> = Vec::new();
+    for (key, place) in keys.iter().zip(places) {
+        let title = key.solver.title();
+        if place.threads.is_some() && !chosen.is_cpu() && !told.contains(&title) {
+            told.push(title);
+            let (label, instead) = (&place.label, chosen.label());
+            context.send(TrainEvent::Message(format!(
+                "{title} trains on the CPU ({label}): with these settings it has no kernels for GPUs such as {instead}"
+            )));
+        }
+    }
+}
+
 /// One training, with a panic of the backend turned into a failure that says what to do.
 fn one(
     task: &Task<'_>,
     dir: &mut RunDir,
-    info: &DeviceInfo,
     context: &Context<TrainEvent>,
 ) -> Result<Trained, TrainError> {
+    let on_cpu = task.threads.is_some();
     let trained = catch_unwind(AssertUnwindSafe(|| trainer::train(task, dir, context)))
-        .unwrap_or_else(|panic| Err(blamed(panic_message(panic.as_ref()), info.is_cpu())))?;
+        .unwrap_or_else(|panic| Err(blamed(panic_message(panic.as_ref()), on_cpu)))?;
     let summary = Box::new(trained.summary.clone());
     context.send(TrainEvent::Finished { run: task.index, summary });
     Ok(trained)

@@ -1,12 +1,26 @@
 //! Counting baselines. A model that does not beat them has learned nothing.
+//!
+//! | word | what it recommends |
+//! |---|---|
+//! | `popularity` | what is met most often |
+//! | `markov` | what most often followed the last item |
+//! | `recent` | what was met most often in the 1, 3, 7 or 30 days before the request; how many, the validation queries say |
+//! | `item-knn` | what is met by those who met the items of the history |
 
-use std::borrow::Cow;
+mod item_knn;
+mod recent;
+
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
+use super::evaluate::excluded;
 use crate::data::Dataset;
 use crate::data::split::{Query, Split};
+use crate::evaluation::rank;
+use crate::jobs::Cancelled;
+use item_knn::ItemKnn;
+use recent::Recent;
 
 /// Events of each item among those that may be counted.
 pub fn popularity(data: &Dataset, split: &Split) -> Vec<u32> {
@@ -17,6 +31,13 @@ pub fn popularity(data: &Dataset, split: &Split) -> Vec<u32> {
         }
     }
     counts
+}
+
+/// Popularity as scores from 0 to below 1: the order of what a baseline has not counted.
+fn fill(data: &Dataset, split: &Split) -> Vec<f32> {
+    let popularity = popularity(data, split);
+    let most = popularity.iter().copied().max().unwrap_or(0) as f32 + 1.0;
+    popularity.iter().map(|&count| count as f32 / most).collect()
 }
 
 /// First-order Markov chain: how often each item followed each other one; items that never
@@ -37,10 +58,7 @@ impl Markov {
                 *next.entry(pair[0]).or_default().entry(pair[1]).or_default() += 1;
             }
         }
-        let popularity = popularity(data, split);
-        let most = popularity.iter().copied().max().unwrap_or(0) as f32 + 1.0;
-        let fill = popularity.iter().map(|&count| count as f32 / most).collect();
-        Self { next, fill }
+        Self { next, fill: fill(data, split) }
     }
 
     /// Scores of all items after `last`: transitions, with popularity below them.
@@ -60,25 +78,76 @@ pub enum Counted {
     /// Scores of all items, the same for every query.
     Popularity(Vec<f32>),
     Markov(Markov),
+    Recent(Recent),
+    ItemKnn(ItemKnn),
 }
 
 impl Counted {
-    pub fn new(name: Baseline, data: &Dataset, split: &Split) -> Self {
-        match name {
+    /// Count; items of a user's history are left out of rankings where `mask_seen` says so.
+    ///
+    /// # Errors
+    /// [`Cancelled`] when `go_on` says so.
+    pub fn new(
+        name: Baseline,
+        data: &Dataset,
+        split: &Split,
+        mask_seen: bool,
+        go_on: &mut dyn FnMut() -> Result<(), Cancelled>,
+    ) -> Result<Self, Cancelled> {
+        Ok(match name {
             Baseline::Popularity => {
                 let counts = popularity(data, split);
                 Self::Popularity(counts.into_iter().map(|count| count as f32).collect())
             }
             Baseline::Markov => Self::Markov(Markov::count(data, split)),
-        }
+            Baseline::Recent => {
+                let excluded = |query: &Query| excluded(data, query, mask_seen);
+                Self::Recent(Recent::count(data, split, fill(data, split), excluded, go_on)?)
+            }
+            Baseline::ItemKnn => {
+                Self::ItemKnn(ItemKnn::count(data, split, fill(data, split), go_on)?)
+            }
+        })
     }
 
-    /// Scores of all items for one query.
-    pub fn scores(&self, data: &Dataset, query: &Query) -> Cow<'_, [f32]> {
-        match self {
-            Self::Popularity(scores) => Cow::Borrowed(scores),
-            Self::Markov(markov) => Cow::Owned(markov.scores(data.item[query.target - 1])),
+    /// Full ranks of the targets of `queries`, 1 the best.
+    ///
+    /// # Errors
+    /// [`Cancelled`] when `go_on` says so.
+    pub fn ranks(
+        &self,
+        data: &Dataset,
+        queries: &[Query],
+        mask_seen: bool,
+        go_on: &mut dyn FnMut() -> Result<(), Cancelled>,
+    ) -> Result<Vec<u32>, Cancelled> {
+        // In the order of their times, so that what is recent moves on.
+        let mut order: Vec<usize> = (0..queries.len()).collect();
+        order.sort_by_key(|&place| data.time[queries[place].target]);
+        let mut window = match self {
+            Self::Recent(recent) => Some(recent.window()),
+            _ => None,
+        };
+        let mut ranks = vec![0; queries.len()];
+        for (done, place) in order.into_iter().enumerate() {
+            if done % 256 == 0 {
+                go_on()?;
+            }
+            let query = &queries[place];
+            let target = data.item[query.target] as usize;
+            let seen = excluded(data, query, mask_seen);
+            ranks[place] = match self {
+                Self::Popularity(scores) => rank(scores, target, &seen),
+                Self::Markov(markov) => {
+                    rank(&markov.scores(data.item[query.target - 1]), target, &seen)
+                }
+                Self::ItemKnn(knn) => rank(&knn.scores(data, query), target, &seen),
+                Self::Recent(_) => window.as_mut().map_or(0, |window| {
+                    rank(window.scores(data.time[query.target]), target, &seen)
+                }),
+            };
         }
+        Ok(ranks)
     }
 }
 
@@ -87,16 +156,20 @@ impl Counted {
 pub enum Baseline {
     Popularity,
     Markov,
+    Recent,
+    ItemKnn,
 }
 
 impl Baseline {
-    pub const ALL: [Self; 2] = [Self::Popularity, Self::Markov];
+    pub const ALL: [Self; 4] = [Self::Popularity, Self::Markov, Self::Recent, Self::ItemKnn];
 
     /// Name in tables and JSON.
     pub fn word(self) -> &'static str {
         match self {
             Self::Popularity => "popularity",
             Self::Markov => "markov",
+            Self::Recent => "recent",
+            Self::ItemKnn => "item-knn",
         }
     }
 }

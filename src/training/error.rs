@@ -39,8 +39,12 @@ pub enum TrainError {
         "run {run} was trained on other data (fingerprint {expected}, here {found}); load the same data to resume it"
     )]
     OtherData { run: String, expected: String, found: String },
-    #[error("`{given}` is not a list of models; write for example `gru,euler,rk4`")]
+    #[error("`{given}` is not a list of models; write for example `gru,rk4,sasrec`")]
     Models { given: String },
+    #[error(
+        "training.negatives scores drawn items only, which `{0}` has no part in; set training.negatives=0 or switch `{0}` off"
+    )]
+    Sampled(&'static str),
     #[error("every training failed; the first said: {0}")]
     AllFailed(Box<Self>),
     #[error("seeds {first} to {last} pass the largest, 4294967295; choose a smaller training.seed")]

@@ -5,12 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use super::TrainError;
 use super::baselines::{Baseline, Counted};
-use super::evaluate::{excluded, per_query};
+use super::evaluate::per_query;
 use crate::data::filter::filter;
 use crate::data::split::{Sequence, Split, split};
 use crate::data::{Dataset, import::ImportOptions, load};
 use crate::dynamics::excitation::Timeline;
-use crate::evaluation::{mean_metric, rank};
+use crate::evaluation::mean_metric;
 use crate::jobs::Context;
 use crate::runs::{BaselineRecord, DataRecord};
 use crate::settings::{Config, ItemDynamics, ModelSettings, Protocol, Targets};
@@ -67,16 +67,9 @@ impl Prepared {
         context.progress(None, "Counting the baselines");
         let mut baselines = Vec::new();
         for baseline in Baseline::ALL {
-            let counted = Counted::new(baseline, &data, &split);
-            let mut ranks = Vec::with_capacity(split.test.len());
-            for (place, query) in split.test.iter().enumerate() {
-                if place % 256 == 0 {
-                    context.checkpoint()?;
-                }
-                let target = data.item[query.target] as usize;
-                let seen = excluded(&data, query, config.evaluation.mask_seen);
-                ranks.push(rank(&counted.scores(&data, query), target, &seen));
-            }
+            let (mask_seen, mut go_on) = (config.evaluation.mask_seen, || context.checkpoint());
+            let counted = Counted::new(baseline, &data, &split, mask_seen, &mut go_on)?;
+            let ranks = counted.ranks(&data, &split.test, mask_seen, &mut go_on)?;
             baselines.push((baseline, ranks));
         }
         let background = background(raw, &data, &split);

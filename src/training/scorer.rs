@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use super::evaluate::batch_of;
 use crate::data::Dataset;
 use crate::data::split::Query;
+use crate::dynamics::attention::{self, Reader};
 use crate::dynamics::batch::warp;
 use crate::dynamics::excitation::{Moment, Timeline};
 use crate::dynamics::model::System1;
@@ -30,11 +31,12 @@ pub struct Scorer<'a> {
 enum Model {
     Tensors(Box<System1>),
     Packed { system: Box<PackedSystem1>, threads: usize },
+    Attention { reader: Box<Reader>, threads: usize },
 }
 
 impl<'a> Scorer<'a> {
     /// From `weights` in the order of [`parameters`]; histories have at most `input_len` events.
-    /// `threads` of the CPU, or none to score in tensors on `device`.
+    /// `threads` of the CPU, or none to score in tensors on `device`; attention is on the CPU always.
     pub fn new(
         settings: &'a ModelSettings,
         (items, input_len): (usize, usize),
@@ -43,6 +45,10 @@ impl<'a> Scorer<'a> {
         threads: Option<usize>,
     ) -> Self {
         let model = match threads {
+            _ if settings.solver.is_attention() => Model::Attention {
+                reader: Box::new(Reader::new(settings, items, weights)),
+                threads: threads.unwrap_or(1).max(1),
+            },
             Some(threads) => Model::Packed {
                 system: Box::new(PackedSystem1::new(settings, items, weights)),
                 threads: threads.max(1),
@@ -67,7 +73,9 @@ impl<'a> Scorer<'a> {
         match &self.model {
             Model::Tensors(_) => wanted.clamp(1, most),
             // Every thread has its own.
-            Model::Packed { threads, .. } => (ROWS * threads).min(most.max(*threads)),
+            Model::Packed { threads, .. } | Model::Attention { threads, .. } => {
+                (ROWS * threads).min(most.max(*threads))
+            }
         }
     }
 
@@ -92,28 +100,60 @@ impl<'a> Scorer<'a> {
             }
             Model::Packed { system, threads } => {
                 let share = queries.len().div_ceil(*threads).max(1);
-                let part = |queries: &[Query]| {
+                shared(queries, share, |queries| {
                     let mut workspace = system.workspace();
                     let of = (self.settings, self.timeline);
                     judge(queries, &scores(system, of, data, queries, &mut workspace))
-                };
-                std::thread::scope(|scope| {
-                    let mut parts = queries.chunks(share);
-                    let first = parts.next().unwrap_or_default();
-                    let others: Vec<_> =
-                        parts.map(|queries| scope.spawn(move || part(queries))).collect();
-                    let mut results = part(first);
-                    for other in others {
-                        match other.join() {
-                            Ok(more) => results.extend(more),
-                            Err(panic) => std::panic::resume_unwind(panic),
-                        }
+                })
+            }
+            Model::Attention { reader, threads } => {
+                // What is read together must not depend on the number of threads.
+                let share = queries.len().div_ceil(*threads).next_multiple_of(attention::ROWS);
+                shared(queries, share.max(1), |queries| {
+                    let len = self.input_len;
+                    let batch = batch_of(data, queries, queries.len(), len, self.settings);
+                    let mut scores = vec![0.0; queries.len() * self.items];
+                    let states = reader.states(&batch);
+                    reader.scores(&states, &mut scores);
+                    if let (Some(timeline), Some(lift)) = (self.timeline, reader.lift()) {
+                        lift.apply(timeline, &moments(data, queries), &states, &mut scores);
                     }
-                    results
+                    judge(queries, &scores)
                 })
             }
         }
     }
+}
+
+/// Do `part` of every `share` of `queries`, each on a thread of its own; results in their order.
+fn shared<T: Send>(
+    queries: &[Query],
+    share: usize,
+    part: impl Fn(&[Query]) -> Vec<T> + Sync,
+) -> Vec<T> {
+    let part = &part;
+    std::thread::scope(|scope| {
+        let mut parts = queries.chunks(share);
+        let first = parts.next().unwrap_or_default();
+        let others: Vec<_> = parts.map(|queries| scope.spawn(move || part(queries))).collect();
+        let mut results = part(first);
+        for other in others {
+            match other.join() {
+                Ok(more) => results.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        results
+    })
+}
+
+/// What is asked, as item dynamics see it.
+fn moments<'a>(data: &'a Dataset, queries: &[Query]) -> Vec<Moment<'a>> {
+    let moment = |query: &Query| Moment {
+        items: &data.item[query.start..query.target],
+        query: data.time[query.target],
+    };
+    queries.iter().map(moment).collect()
 }
 
 /// Scores of all items for `queries`, `[Q, N]`, on one core; lifted by the item dynamics that are
@@ -128,13 +168,8 @@ pub fn scores(
     let states = states(system, settings, data, queries, workspace);
     let mut scores = vec![0.0; queries.len() * system.items()];
     system.scores(workspace, &states, &mut scores);
-    if let Some(timeline) = timeline {
-        let moment = |query: &Query| Moment {
-            items: &data.item[query.start..query.target],
-            query: data.time[query.target],
-        };
-        let moments: Vec<Moment<'_>> = queries.iter().map(moment).collect();
-        system.lift(timeline, &moments, &states, &mut scores);
+    if let (Some(timeline), Some(lift)) = (timeline, system.lift()) {
+        lift.apply(timeline, &moments(data, queries), &states, &mut scores);
     }
     scores
 }

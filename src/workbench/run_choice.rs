@@ -30,7 +30,13 @@ impl RunChoice {
         let Ok(store) = session.store.clone() else { return };
         self.listed = Some(session.runs_changed);
         let work = move |_: &crate::jobs::Context<()>| {
-            let finished = |entry: &RunEntry| entry.state == RunState::Done && !entry.archived;
+            // A model without a state can be compared, but not served or analysed.
+            let has_state = |entry: &RunEntry| {
+                entry.settings().is_none_or(|config| !config.model.solver.is_attention())
+            };
+            let finished = |entry: &RunEntry| {
+                entry.state == RunState::Done && !entry.archived && has_state(entry)
+            };
             Ok(store.list().into_iter().filter(finished).collect())
         };
         if let Err(message) = self.listing.start(&session.ctx, "Listing runs", work) {

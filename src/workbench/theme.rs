@@ -49,6 +49,8 @@ pub struct Palette {
     pub gru: Color32,
     pub euler: Color32,
     pub rk4: Color32,
+    pub sasrec: Color32,
+    pub tisasrec: Color32,
     /// System 2, the reasoner; System 1 has the accent.
     pub system2: Color32,
     shadow: Color32,
@@ -82,6 +84,8 @@ pub const DARK: Palette = Palette {
     gru: rgb(0x9aa3b2),
     euler: rgb(0xe69f00),
     rk4: rgb(0x2db5a3),
+    sasrec: rgb(0xf0e442),
+    tisasrec: rgb(0x4a72e0),
     system2: rgb(0x8f7ee6),
     shadow: Color32::from_black_alpha(110),
 };
@@ -110,6 +114,8 @@ pub const LIGHT: Palette = Palette {
     gru: rgb(0x6a7486),
     euler: rgb(0xc17d00),
     rk4: rgb(0x128a7a),
+    sasrec: rgb(0x8f8500),
+    tisasrec: rgb(0x1f4fb5),
     system2: rgb(0x6a57cc),
     shadow: Color32::from_black_alpha(40),
 };
@@ -121,6 +127,8 @@ impl Palette {
             Solver::Gru => self.gru,
             Solver::Euler => self.euler,
             Solver::Rk4 => self.rk4,
+            Solver::SasRec => self.sasrec,
+            Solver::TiSasRec => self.tisasrec,
         }
     }
 

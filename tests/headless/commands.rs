@@ -91,7 +91,7 @@ fn an_ablation_prints_the_contract_and_leaves_runs_to_work_with() {
         assert!(row["train_seconds"].as_f64().unwrap() > 0.0);
         assert!(row["params"].as_u64().unwrap() > 1000);
     }
-    for baseline in ["popularity", "markov"] {
+    for baseline in ["popularity", "markov", "recent", "item-knn"] {
         assert_eq!(row(baseline)["baseline"], true);
     }
     let comparison = &table["comparisons"][0];

@@ -26,7 +26,7 @@ pub(super) fn run_named(
     context: &Context<TrainEvent>,
 ) -> Result<(RunStore, RunEntry)> {
     let store = RunStore::open(common.runs.as_deref())?;
-    let found = store.find(spec.unwrap_or("latest"));
+    let found = store.find_with_state(spec.unwrap_or("latest"));
     if spec.is_some() || found.is_ok() {
         let entry = found?;
         return Ok((store, entry));
@@ -41,7 +41,7 @@ pub(super) fn run_named(
     let plan = Plan::from_config(&config, common.device.clone())?;
     let prepared = Prepared::load(&config, context)?;
     ablation::run(&plan, &prepared, &store, context)?;
-    let entry = store.find("latest")?;
+    let entry = store.find_with_state("latest")?;
     Ok((store, entry))
 }
 

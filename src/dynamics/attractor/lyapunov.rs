@@ -27,7 +27,7 @@ impl Step {
     pub fn take(solver: Solver, field: &TanhField, z: &mut [f64], length: f64) -> Self {
         // A stage is evaluated at z plus its reach times the slope before it.
         let (reaches, weights): (&[f64], &[f64]) = match solver {
-            Solver::Gru => (&[], &[]),
+            Solver::Gru | Solver::SasRec | Solver::TiSasRec => (&[], &[]),
             Solver::Euler => (&[0.0], &[1.0]),
             Solver::Rk4 => (&[0.0, 0.5, 0.5, 1.0], &[1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 6.0]),
         };

@@ -9,13 +9,14 @@
 //!
 //! [`intensity`] holds the λ of all items, [`company`] which items share users, [`timeline`] puts
 //! them together and answers [`Look`]s at a moment; [`half_life`] learns the τₖ. The logarithms of
-//! all these enter the scores with weights that the user's state decides on, see
-//! [`super::fused`] and [`super::packed`].
+//! all these ([`features`]) enter the scores with weights that the user's state decides on: [`lift`]
+//! where a model answers, [`super::fused`] where it learns.
 
 mod company;
 mod features;
 pub mod half_life;
 mod intensity;
+mod lift;
 mod timeline;
 
 #[cfg(test)]
@@ -23,4 +24,5 @@ mod tests;
 
 pub use features::{FEATURES, Look};
 pub use half_life::HALF_LIVES;
+pub use lift::{Lift, matrices};
 pub use timeline::{Event, Moment, Timeline};

@@ -65,7 +65,7 @@ impl<'a> Tasks<'a> {
 /// Add the derivatives by embedded items, a row an event, to the rows of `out`, `[R, H]`, that they
 /// sink to. Events are sorted by these rows and cut between them, so that every row is summed by
 /// one task, always in the same order.
-pub(super) fn embedding(
+pub(in crate::dynamics) fn embedding(
     threads: usize,
     out: &mut [f32],
     hidden: usize,
@@ -103,7 +103,7 @@ pub(super) fn clear(threads: usize, values: &mut [f32]) {
 }
 
 /// Cut a buffer into the shards' pieces, `width` values for each of what `count` counts.
-pub(super) fn pieces<'a>(
+pub(in crate::dynamics) fn pieces<'a>(
     values: &'a mut [f32],
     shards: &[Shard],
     width: usize,

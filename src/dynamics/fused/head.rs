@@ -19,7 +19,7 @@ const STATES: std::ops::RangeInclusive<usize> = 64..=128;
 
 /// Buffers, used again from step to step.
 #[derive(Default)]
-pub(super) struct Buffers {
+pub(in crate::dynamics) struct Buffers {
     /// Scores of a chunk, then derivatives by them, block after block: `[blocks, C, ITEMS]`.
     scores: Vec<f32>,
     /// `[blocks, C]`.

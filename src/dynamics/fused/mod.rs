@@ -22,15 +22,15 @@ mod ceiling;
 mod cell;
 mod field;
 pub(crate) mod gemm;
-mod gradients;
-mod head;
-mod plan;
+pub(in crate::dynamics) mod gradients;
+pub(in crate::dynamics) mod head;
+pub(in crate::dynamics) mod plan;
 pub(crate) mod pool;
 mod sampled;
 mod scan;
-mod softmax;
-mod step;
-mod weights;
+pub(in crate::dynamics) mod softmax;
+pub(in crate::dynamics) mod step;
+pub(in crate::dynamics) mod weights;
 
 #[cfg(test)]
 mod against_tensors;
@@ -49,6 +49,6 @@ pub struct Dropout {
     /// `[L·B, H]`, on the embedded items.
     pub input: Vec<f32>,
     /// `[L·B, H]`, or `[B, H]` where only the last position is scored, on the states before the
-    /// head.
+    /// head. Under attention, on what every half of every block adds: `[2·blocks, L·B, H]`.
     pub state: Vec<f32>,
 }

@@ -11,10 +11,10 @@ use crate::dynamics::solver::substeps;
 use crate::settings::{ModelSettings, Solver, Targets};
 
 /// Rows of a shard. A constant: results must not depend on the number of threads.
-pub(super) const SHARD: usize = 16;
+pub(in crate::dynamics) const SHARD: usize = 16;
 
 /// An item seen by a row of the shard.
-pub(super) struct Event {
+pub(in crate::dynamics) struct Event {
     /// Row within the shard.
     pub row: usize,
     /// Row of the embedding, ≥ 1.
@@ -26,7 +26,7 @@ pub(super) struct Event {
 }
 
 /// One row's part in one substep.
-pub(super) struct Flow {
+pub(in crate::dynamics) struct Flow {
     /// Row within the shard.
     pub row: usize,
     /// Model time.
@@ -34,8 +34,8 @@ pub(super) struct Flow {
 }
 
 /// A state that is scored.
-pub(super) struct Scored {
-    /// Row within the shard.
+pub(in crate::dynamics) struct Scored {
+    /// Row within the shard; under attention, place among the shard's events.
     pub row: usize,
     /// Column of the right answer.
     pub target: usize,
@@ -45,7 +45,7 @@ pub(super) struct Scored {
 
 /// What happens at one position: ranges into the lists of the shard.
 #[derive(Default)]
-pub(super) struct Position {
+pub(in crate::dynamics) struct Position {
     pub events: Range<usize>,
     pub substeps: Vec<Range<usize>>,
     pub scored: Range<usize>,
@@ -53,7 +53,7 @@ pub(super) struct Position {
 
 /// A few rows of the batch, over all positions.
 #[derive(Default)]
-pub(super) struct Shard {
+pub(in crate::dynamics) struct Shard {
     pub rows: usize,
     pub events: Vec<Event>,
     pub flows: Vec<Flow>,
@@ -70,15 +70,24 @@ impl Shard {
 
 /// Values kept for going back at once, about: 512 MiB. What needs more is done in several waves,
 /// whose gradients add up. A constant: results must not depend on the memory there is.
-const KEPT: usize = 1 << 27;
+pub(in crate::dynamics) const KEPT: usize = 1 << 27;
 
 /// Cut `shards` into waves that are kept at once.
-pub(super) fn waves(shards: &[Shard], stages: usize, hidden: usize) -> Vec<&[Shard]> {
+pub(in crate::dynamics) fn waves(shards: &[Shard], stages: usize, hidden: usize) -> Vec<&[Shard]> {
+    waves_by(shards, KEPT, |shard| shard.kept(stages, hidden))
+}
+
+/// The same, where `keeps` says how many values are kept of a shard, at most `most` at once.
+pub(in crate::dynamics) fn waves_by(
+    shards: &[Shard],
+    most: usize,
+    keeps: impl Fn(&Shard) -> usize,
+) -> Vec<&[Shard]> {
     let mut waves = Vec::new();
     let (mut first, mut kept) = (0, 0);
     for (place, shard) in shards.iter().enumerate() {
-        let more = shard.kept(stages, hidden);
-        if kept + more > KEPT && place > first {
+        let more = keeps(shard);
+        if kept + more > most && place > first {
             waves.push(&shards[first..place]);
             (first, kept) = (place, 0);
         }
@@ -89,7 +98,7 @@ pub(super) fn waves(shards: &[Shard], stages: usize, hidden: usize) -> Vec<&[Sha
 }
 
 /// The shards of `batch`, in the order of its rows.
-pub(super) fn shards(settings: &ModelSettings, batch: &Batch) -> Vec<Shard> {
+pub(in crate::dynamics) fn shards(settings: &ModelSettings, batch: &Batch) -> Vec<Shard> {
     (0..batch.rows)
         .step_by(SHARD)
         .map(|first| shard(settings, batch, first..(first + SHARD).min(batch.rows)))
@@ -97,6 +106,9 @@ pub(super) fn shards(settings: &ModelSettings, batch: &Batch) -> Vec<Shard> {
 }
 
 fn shard(settings: &ModelSettings, batch: &Batch, rows: Range<usize>) -> Shard {
+    if settings.solver.is_attention() {
+        return histories(settings, batch, rows);
+    }
     let every = settings.targets == Targets::All;
     let mut shard = Shard { rows: rows.len(), ..Default::default() };
     for position in 0..batch.len {
@@ -135,6 +147,29 @@ fn shard(settings: &ModelSettings, batch: &Batch, rows: Range<usize>) -> Shard {
         }
         here.scored = start..shard.scored.len();
         shard.positions.push(here);
+    }
+    shard
+}
+
+/// The shard of a model without a state: its events lie history after history, and what is scored is
+/// an event.
+fn histories(settings: &ModelSettings, batch: &Batch, rows: Range<usize>) -> Shard {
+    let every = settings.targets == Targets::All;
+    let mut shard = Shard { rows: rows.len(), ..Default::default() };
+    for (row, b) in rows.enumerate() {
+        for position in 0..batch.len {
+            let at = position * batch.rows + b;
+            let item = usize::try_from(batch.items[at]).unwrap_or(0);
+            if item == 0 {
+                continue;
+            }
+            let target = usize::try_from(batch.targets[at]).unwrap_or(0).checked_sub(1);
+            if let (Some(target), true) = (target, every || position + 1 == batch.len) {
+                let mask = if every { at } else { b };
+                shard.scored.push(Scored { row: shard.events.len(), target, mask });
+            }
+            shard.events.push(Event { row, item, sink: item, mask: at });
+        }
     }
     shard
 }

@@ -10,7 +10,7 @@ use super::head::{self, Answers, NO_COLUMN, Sums};
 use super::plan::{self, Shard};
 use super::pool::run;
 use super::step::{Fused, Scoring, count_targets};
-use super::weights::{Inner, Named};
+use super::weights::Named;
 use crate::dynamics::batch::Batch;
 
 /// States whose right answers are scored by one task.
@@ -96,13 +96,6 @@ impl Fused {
             negatives.items.iter().map(|&item| place(&gradients.rows, item as usize + 1)).collect();
         let SparseGradients { dense, rows: touched, embedding, head, bias: by_bias } = gradients;
         let into = Named::new(&self.settings, dense.iter_mut().map(Vec::as_mut_slice));
-        let inner = Inner {
-            w_input: into.w_input,
-            b_input: into.b_input,
-            w_hidden: into.w_hidden,
-            b_hidden: into.b_hidden,
-            field: into.field,
-        };
         let mut scoring = Sampled {
             head: head::Head {
                 arch: self.arch,
@@ -123,7 +116,7 @@ impl Fused {
             by_bias,
             states: Vec::new(),
         };
-        let loss = self.scan(&named, batch, dropout, &shards, inner, &mut scoring);
+        let loss = self.scan(&named, batch, dropout, &shards, into.inner, &mut scoring);
         scoring.put_back(&drawn);
         loss / count as f64
     }

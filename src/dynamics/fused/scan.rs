@@ -9,7 +9,7 @@ use super::cell::Gates;
 use super::field::Advance;
 use super::gemm::{View, product};
 use super::plan::Shard;
-use super::weights::{FieldLayers, Layers, Named};
+use super::weights::{FieldLayers, Inner, Layers};
 use crate::dynamics::packed::activation::Tanh;
 use crate::dynamics::solver::Stage;
 
@@ -22,7 +22,9 @@ pub(super) struct Context<'a> {
     pub stages: &'static [Stage],
     pub query_gap: bool,
     pub dropout: Option<&'a Dropout>,
-    pub weights: &'a Named<&'a [f32]>,
+    /// `[N + 1, H]`.
+    pub embedding: &'a [f32],
+    pub weights: &'a Inner<&'a [f32]>,
     pub layers: &'a Layers,
 }
 
@@ -66,7 +68,7 @@ pub(super) fn forward(context: &Context<'_>, shard: &Shard, slices: &mut Slices<
     let hidden = context.hidden;
     let weights = context.weights;
     for (to, event) in slices.embedded.chunks_exact_mut(hidden).zip(&shard.events) {
-        to.copy_from_slice(&weights.embedding[row(event.item, hidden)]);
+        to.copy_from_slice(&context.embedding[row(event.item, hidden)]);
         if let Some(masks) = context.dropout {
             scale(to, &masks.input[row(event.mask, hidden)]);
         }

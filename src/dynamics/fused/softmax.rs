@@ -74,7 +74,7 @@ impl NullaryFnOnce for Scale<'_> {
 }
 
 /// `sums` ← the sums of the columns of `values`, or grow by them.
-pub(super) struct ColumnSums<'a> {
+pub(in crate::dynamics) struct ColumnSums<'a> {
     pub values: &'a [f32],
     pub sums: &'a mut [f32],
     pub accumulate: bool,

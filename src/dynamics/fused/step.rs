@@ -10,6 +10,7 @@ use super::pool;
 use super::scan::{Context, Slices, forward};
 use super::weights::{Inner, Layers, Named};
 use super::{Dropout, backward::backward};
+use crate::dynamics::attention;
 use crate::dynamics::batch::Batch;
 use crate::dynamics::solver::stages;
 use crate::settings::{ModelSettings, Targets};
@@ -21,6 +22,7 @@ pub struct Fused {
     pub(super) items: usize,
     pub(super) threads: usize,
     buffers: Buffers,
+    attention: attention::Attention,
     head: head::Buffers,
 }
 
@@ -110,6 +112,7 @@ impl Fused {
             items,
             threads: pool::threads(threads),
             buffers: Buffers::default(),
+            attention: attention::Attention::default(),
             head: head::Buffers::default(),
         }
     }
@@ -175,6 +178,7 @@ impl Fused {
             }
             _ => None,
         };
+        let inner = into.inner;
         let mut scoring = WholeCatalogue {
             beside: (lifting.is_some() || around.mask_seen).then(|| Beside::new(lifting)),
             ask: (batch, targets, around.mask_seen),
@@ -191,29 +195,26 @@ impl Fused {
             by_head: into.head,
             by_bias: into.head_bias,
         };
-        let inner = Inner {
-            w_input: into.w_input,
-            b_input: into.b_input,
-            w_hidden: into.w_hidden,
-            b_hidden: into.b_hidden,
-            field: into.field,
-        };
         self.scan(&weights, batch, dropout, &shards, inner, &mut scoring) / count as f64
     }
 
-    /// Σ of what `scoring` counts over all states, and the gradients of the weights inside the
-    /// scan, overwritten.
+    /// Σ of what `scoring` counts over all states, and the gradients of the weights that make
+    /// them, overwritten.
     pub(super) fn scan(
         &mut self,
         weights: &Named<&[f32]>,
         batch: &Batch,
         dropout: Option<&Dropout>,
         shards: &[Shard],
-        mut into: Inner<'_>,
+        into: Vec<&mut [f32]>,
         scoring: &mut dyn Scoring,
     ) -> f64 {
-        let Self { arch, settings, threads, buffers, head, .. } = self;
+        let Self { arch, settings, threads, buffers, attention, head, .. } = self;
         let (arch, threads, hidden) = (*arch, *threads, settings.hidden);
+        if settings.solver.is_attention() {
+            let task = attention::Task { arch, settings, threads, batch, dropout };
+            return attention.step(&task, weights, shards, into, head, scoring);
+        }
         if let Some(masks) = dropout {
             let last_only = settings.targets == Targets::Last;
             let scored = if last_only { batch.rows } else { batch.rows * batch.len };
@@ -221,7 +222,10 @@ impl Fused {
             assert_eq!(masks.state.len(), scored * hidden, "state mask");
         }
         let stages = stages(settings.solver);
-        let layers = Layers::new(arch, weights);
+        let items = weights.embedding;
+        let weights = Inner::new(settings, weights.inner.iter().copied());
+        let mut into = Inner::new(settings, into);
+        let layers = Layers::new(arch, &weights);
         let context = Context {
             arch,
             hidden,
@@ -229,7 +233,8 @@ impl Fused {
             stages,
             query_gap: settings.query_gap,
             dropout,
-            weights,
+            embedding: items,
+            weights: &weights,
             layers: &layers,
         };
         let mut loss = 0.0;
@@ -267,7 +272,7 @@ pub(super) fn count_targets(shards: &[Shard], items: usize) -> usize {
 }
 
 /// What becomes of the scored states, and of the derivatives by the embedded items.
-pub(super) trait Scoring {
+pub(in crate::dynamics) trait Scoring {
     /// Σ cross entropy of the `states` of `wave`, `[Q, H]`, which become the derivatives by them;
     /// gradients by the head add to those there are where there is `more` than this wave.
     fn score(

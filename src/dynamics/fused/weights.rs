@@ -3,13 +3,28 @@
 use pulp::Arch;
 
 use super::gemm::transpose;
+use crate::dynamics::excitation;
 use crate::dynamics::packed::linear::Linear;
-use crate::settings::{Head, ItemDynamics, ModelSettings, Solver};
+use crate::dynamics::parameters;
+use crate::settings::{Head, ModelSettings, Solver};
 
 /// Borrowed weights or gradients: `&[f32]` or `&mut [f32]`, shapes as in the parameters.
-pub(super) struct Named<T> {
+pub(in crate::dynamics) struct Named<T> {
     /// `[N + 1, H]`.
     pub embedding: T,
+    /// What makes a state of embedded items, in order: see [`Inner`] and
+    /// [`crate::dynamics::attention`].
+    pub inner: Vec<T>,
+    /// Weights of the item dynamics, `[H, FEATURES]` and `[FEATURES]`.
+    pub items: Option<(T, T)>,
+    /// `[H, N]`; none where the head is tied.
+    pub head: Option<T>,
+    /// `[N]`.
+    pub head_bias: T,
+}
+
+/// The weights of the scan, or their gradients.
+pub(super) struct Inner<T> {
     /// `[H, 3H]`.
     pub w_input: T,
     /// `[3H]`.
@@ -19,12 +34,6 @@ pub(super) struct Named<T> {
     /// `[3H]`.
     pub b_hidden: T,
     pub field: Option<NamedField<T>>,
-    /// Weights of the item dynamics, `[H, FEATURES]` and `[FEATURES]`.
-    pub items: Option<(T, T)>,
-    /// `[H, N]`; none where the head is tied.
-    pub head: Option<T>,
-    /// `[N]`.
-    pub head_bias: T,
 }
 
 /// The vector field's.
@@ -43,10 +52,30 @@ impl<T> Named<T> {
     /// # Panics
     /// Where the list is not one of this model.
     pub fn new(settings: &ModelSettings, list: impl Iterator<Item = T>) -> Self {
+        let names = parameters::names(settings).len();
         let mut list = list.fuse();
         let mut take = || list.next().unwrap_or_else(|| panic!("parameter list too short"));
+        let lift = excitation::matrices(settings);
+        let outer = lift + if settings.head == Head::Linear { 3 } else { 2 };
         let named = Self {
             embedding: take(),
+            inner: (0..names - outer).map(|_| take()).collect(),
+            items: (lift > 0).then(|| (take(), take())),
+            head: (settings.head == Head::Linear).then(&mut take),
+            head_bias: take(),
+        };
+        assert!(list.next().is_none(), "parameter list too long");
+        named
+    }
+}
+
+impl<T> Inner<T> {
+    /// # Panics
+    /// Where the list is not [`Named::inner`] of such a model.
+    pub fn new(settings: &ModelSettings, list: impl IntoIterator<Item = T>) -> Self {
+        let mut list = list.into_iter().fuse();
+        let mut take = || list.next().unwrap_or_else(|| panic!("parameter list too short"));
+        Self {
             w_input: take(),
             b_input: take(),
             w_hidden: take(),
@@ -57,22 +86,8 @@ impl<T> Named<T> {
                 w_out: take(),
                 b_out: take(),
             }),
-            items: (settings.item_dynamics != ItemDynamics::None).then(|| (take(), take())),
-            head: (settings.head == Head::Linear).then(&mut take),
-            head_bias: take(),
-        };
-        assert!(list.next().is_none(), "parameter list too long");
-        named
+        }
     }
-}
-
-/// The gradients of the weights inside the scan: shapes as in [`Named`].
-pub(super) struct Inner<'a> {
-    pub w_input: &'a mut [f32],
-    pub b_input: &'a mut [f32],
-    pub w_hidden: &'a mut [f32],
-    pub b_hidden: &'a mut [f32],
-    pub field: Option<NamedField<&'a mut [f32]>>,
 }
 
 /// The matrices that every step of the two scans multiplies by, laid out once a batch as the
@@ -98,7 +113,7 @@ pub(super) struct FieldLayers {
 }
 
 impl Layers {
-    pub fn new(arch: Arch, weights: &Named<&[f32]>) -> Self {
+    pub fn new(arch: Arch, weights: &Inner<&[f32]>) -> Self {
         let mut scratch = Vec::new();
         let mut both = |weight: &[f32], bias: &[f32]| {
             transpose(weight, bias.len(), &mut scratch);

@@ -6,10 +6,10 @@ use super::cell::{Cell, Inputs};
 use super::field::Field;
 use super::linear::Linear;
 use super::workspace::{Gap, Workspace};
-use crate::dynamics::excitation::{FEATURES, Moment, Timeline};
+use crate::dynamics::excitation::{FEATURES, Lift};
 use crate::dynamics::parameters::Matrix;
 use crate::dynamics::solver;
-use crate::settings::{Head, ItemDynamics, ModelSettings, Solver};
+use crate::settings::{Head, ModelSettings, Solver};
 
 /// What the items give to the GRU is worked out ahead up to this many values, 96 MiB: 65,536
 /// items at H = 128.
@@ -33,16 +33,9 @@ pub struct PackedSystem1 {
     cell: Cell,
     /// `None` for the GRU, which never flows.
     field: Option<Field>,
-    /// Weights of the features of the item dynamics, where the model has these.
     lift: Option<Lift>,
     /// `[H]` to `[N]`.
     head: Linear,
-}
-
-struct Lift {
-    parts: ItemDynamics,
-    /// `[H]` to `[FEATURES]`.
-    weights: Linear,
 }
 
 impl PackedSystem1 {
@@ -64,6 +57,7 @@ impl PackedSystem1 {
         matrices: &[Matrix],
     ) -> Self {
         let hidden = settings.hidden;
+        let all = matrices;
         let mut matrices = matrices.iter();
         let mut take = |shape: [usize; 2]| -> &[f32] {
             let matrix = matrices.next().unwrap_or_else(|| panic!("a matrix {shape:?} is missing"));
@@ -84,11 +78,11 @@ impl PackedSystem1 {
             inner: linear(take([hidden, 2 * hidden]), take([1, 2 * hidden]), hidden),
             outer: linear(take([2 * hidden, hidden]), take([1, hidden]), 2 * hidden),
         });
-        let parts = settings.item_dynamics;
-        let lift = (parts != ItemDynamics::None).then(|| Lift {
-            parts,
-            weights: linear(take([hidden, FEATURES]), take([1, FEATURES]), hidden),
-        });
+        let lift = Lift::new(arch, settings, items, all);
+        if lift.is_some() {
+            take([hidden, FEATURES]);
+            take([1, FEATURES]);
+        }
         let head = match settings.head {
             Head::Linear => linear(take([hidden, items]), take([1, items]), hidden),
             Head::Tied => Linear::new(arch, hidden, take([1, items]), |input, item| {
@@ -172,25 +166,9 @@ impl PackedSystem1 {
         self.head.apply(states, out);
     }
 
-    /// Lift the scores, `[R, N]`, of `states`, `[R, H]`, by what `timeline` knows at the moments at
-    /// which they are asked. A model without item dynamics leaves them as they are.
-    ///
-    /// # Panics
-    /// Where there are not as many rows as moments, or the timeline is of other items.
-    pub fn lift(
-        &self,
-        timeline: &Timeline,
-        moments: &[Moment<'_>],
-        states: &[f32],
-        scores: &mut [f32],
-    ) {
-        let Some(Lift { parts, weights }) = &self.lift else { return };
-        let mut each = vec![[0.0f32; FEATURES]; moments.len()];
-        weights.apply(states, each.as_flattened_mut());
-        for ((scores, moment), each) in scores.chunks_exact_mut(self.items).zip(moments).zip(&each)
-        {
-            timeline.add(&timeline.look(moment, *parts), each, 0, scores);
-        }
+    /// What lifts these scores beside the state, where the model has item dynamics.
+    pub fn lift(&self) -> Option<&Lift> {
+        self.lift.as_ref()
     }
 
     fn gap(&self, row: usize, dt: f32) -> Gap {

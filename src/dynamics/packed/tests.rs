@@ -132,7 +132,7 @@ fn difference(ours: &[f32], theirs: &[f32], width: usize) -> f32 {
 
 /// Every kind of model.
 fn kinds() -> impl Iterator<Item = ModelSettings> {
-    Solver::ALL.iter().flat_map(|&solver| {
+    Solver::WITH_STATE.iter().flat_map(|&solver| {
         Head::ALL.iter().flat_map(move |&head| {
             Warp::ALL.iter().flat_map(move |&warp| {
                 [false, true].into_iter().map(move |query_gap| ModelSettings {

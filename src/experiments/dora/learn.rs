@@ -211,7 +211,7 @@ impl Setting<'_> {
         };
         let names = parameters::names(&self.config.model).into_iter().filter(|name| adapted(name));
         let size = Size { rank: settings.rank, alpha: settings.alpha };
-        Adapter::new(kind, size, names.map(str::to_owned).collect())
+        Adapter::new(kind, size, names.collect())
     }
 
     /// The batches of every epoch over the sequences of a domain, in a new order each time, and their

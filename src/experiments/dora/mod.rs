@@ -18,7 +18,7 @@ use crate::dynamics::parameters;
 use crate::evaluation::mean_over;
 use crate::figures::Color;
 use crate::jobs::Context;
-use crate::settings::{Config, Head, Protocol, Targets};
+use crate::settings::{Config, Head, ItemDynamics, Protocol, Targets};
 use crate::training::Prepared;
 use learn::{Method, Setting};
 use shift::Shift;
@@ -50,10 +50,15 @@ struct Outcome {
 
 pub fn run(inputs: &Inputs, context: &Context<Event>) -> Result<Measured, ExperimentError> {
     let mut config = inputs.config.clone();
+    if config.model.solver.is_attention() {
+        return Err(ExperimentError::NoState(config.model.solver.title()));
+    }
     // Adapters need a head of its own, and the domains need targets at every position.
     config.model.head = Head::Linear;
     config.model.targets = Targets::All;
     config.model.dropout = 0.0;
+    // An adapter changes the state's own scores; what the world wants now stays as it is.
+    config.model.item_dynamics = ItemDynamics::None;
     config.evaluation.protocol = Protocol::LeaveOneOut;
     let prepared = Prepared::load(&config, context)?;
     let shift = Shift::new(&prepared, &config.adapter.genre)?;

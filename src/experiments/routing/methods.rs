@@ -232,8 +232,7 @@ fn median_us(
         .map(|request| {
             let (items, times) = history(model, request);
             let state = model.query_states(&[request.query], &mut workspace);
-            let mut scores = vec![0.0; model.data.items()];
-            model.packed.scores(&mut workspace, &state, &mut scores);
+            let scores = model.score_queries(&[request.query], &mut workspace);
             let asked_at = model.data.time[request.query.target];
             let prepared = Prepared { items, times, asked_at, state, scores };
             let begun = Instant::now();

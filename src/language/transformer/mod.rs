@@ -9,13 +9,12 @@
 //! | file | what |
 //! |---|---|
 //! | `rows` | norm, softmax, rotation and activation, row by row |
-//! | `attention` | one sequence's attention and its derivative |
 //! | `pass` | a batch forward, keeping what going back needs, and back |
 //! | `cache` | keys and values of what was read, one token after another |
 //!
+//! One sequence's attention and its derivative are [`crate::dynamics::attention`]'s.
 //! Sequences are laid end to end without padding, so that each product is one large product.
 
-mod attention;
 mod cache;
 mod pass;
 mod rows;

@@ -6,9 +6,9 @@
 
 use pulp::Arch;
 
-use super::attention::{self, Kept, Sizes};
 use super::rows::{add, norm, norm_back, softmax_row, squared_relu, squared_relu_back};
 use super::{DOWN, EMBEDDING, HEAD, MIX, QUERY_KEY_VALUE, Transformer, UP, of_layer};
+use crate::dynamics::attention::heads::{self, Kept, Sizes};
 use crate::dynamics::fused::gemm::{View, product, product_into};
 
 /// A prompt and its answer.
@@ -198,7 +198,7 @@ impl Pass {
             model.rotation.turn_rows(arch, q, [width, width], sizes.keys - sizes.queries, false);
             model.rotation.turn_rows(arch, kv, [2 * width, width], 0, false);
             let (own, rest) = std::mem::take(&mut attention).split_at_mut(sizes.attention());
-            attention::forward(arch, sizes, q, kv, own, &mut mixed[asked]);
+            heads::forward(arch, sizes, [q, kv], [own, &mut mixed[asked]], None);
             attention = rest;
         }
         let update = sized(&mut self.update, asking * width);
@@ -300,7 +300,8 @@ fn layer_backward(
         let kept = Kept { q: &layer.q[asked.clone()], kv: &layer.kv[read.clone()], p: own };
         let (dq, dkv) = (&mut dq[asked.clone()], &mut dkv[read]);
         let scratch = sized(&mut back.scratch, sizes.queries * sizes.keys);
-        attention::backward(arch, sizes, kept, &dmixed[asked], [&mut *dq, &mut *dkv], scratch);
+        let by = [&mut *dq, &mut *dkv];
+        heads::backward(arch, sizes, kept, &dmixed[asked], by, scratch, None);
         model.rotation.turn_rows(arch, dq, [width, width], sizes.keys - sizes.queries, true);
         model.rotation.turn_rows(arch, dkv, [2 * width, width], 0, true);
     }

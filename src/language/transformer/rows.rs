@@ -3,14 +3,12 @@
 
 use pulp::Arch;
 
-use crate::exponential::split_exp;
+pub(super) use crate::dynamics::attention::rows::{add, softmax_row};
 
 /// Sums side by side.
 pub const LANES: usize = 8;
 /// Keeps the norm of a row of zeros finite.
 const EPSILON: f32 = 1e-6;
-/// Below this, eˣ counts as e to this: 2⁻¹²⁶, next to nothing.
-const LOWEST: f32 = -87.0;
 
 /// Σ aᵢbᵢ.
 #[inline(always)]
@@ -64,14 +62,6 @@ pub fn norm_back(
     );
 }
 
-/// `a` ← a + b.
-pub fn add(arch: Arch, a: &mut [f32], b: &[f32]) {
-    arch.dispatch(
-        #[inline(always)]
-        || a.iter_mut().zip(b).for_each(|(a, b)| *a += b),
-    );
-}
-
 /// `hidden` ← max(hidden, 0), `active` ← its square.
 pub fn squared_relu(arch: Arch, hidden: &mut [f32], active: &mut [f32]) {
     arch.dispatch(
@@ -90,63 +80,6 @@ pub fn squared_relu_back(arch: Arch, rectified: &[f32], d: &mut [f32]) {
     arch.dispatch(
         #[inline(always)]
         || d.iter_mut().zip(rectified).for_each(|(d, hidden)| *d *= 2.0 * hidden),
-    );
-}
-
-/// One row: scores to probabilities of softmax(factor·scores); the result is ln Σ e^(factor·score).
-#[inline(always)]
-pub fn softmax_row(scores: &mut [f32], factor: f32) -> f32 {
-    let most =
-        scores.iter().fold(f32::NEG_INFINITY, |most, &one| if one > most { one } else { most });
-    let mut sums = [0.0f32; LANES];
-    for scores in scores.chunks_mut(LANES) {
-        for (score, sum) in scores.iter_mut().zip(&mut sums) {
-            let x = factor * (*score - most);
-            // A comparison, not f32::max, so that NaN passes.
-            let x = if x < LOWEST { LOWEST } else { x };
-            let (q, power) = split_exp(x);
-            *score = power + power * q;
-            *sum += *score;
-        }
-    }
-    let sum: f32 = sums.iter().sum();
-    let share = 1.0 / sum;
-    scores.iter_mut().for_each(|score| *score *= share);
-    factor * most + sum.ln()
-}
-
-/// `[rows, keys]` scores to attention: row i sees the first `first + i` keys, 0 beyond.
-pub fn causal_softmax(arch: Arch, scores: &mut [f32], keys: usize, first: usize, factor: f32) {
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            for (row, scores) in scores.chunks_exact_mut(keys).enumerate() {
-                let (seen, unseen) = scores.split_at_mut(first + row);
-                softmax_row(seen, factor);
-                unseen.fill(0.0);
-            }
-        },
-    );
-}
-
-/// `d` ← the derivative by the scores, from `d` by the attention `p`: factor·p·(d − Σ d·p).
-pub fn causal_softmax_back(arch: Arch, p: &[f32], d: &mut [f32], keys: usize, factor: f32) {
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            for (p, d) in p.chunks_exact(keys).zip(d.chunks_exact_mut(keys)) {
-                let mut sums = [0.0f32; LANES];
-                for (p, d) in p.chunks(LANES).zip(d.chunks(LANES)) {
-                    for ((sum, p), d) in sums.iter_mut().zip(p).zip(d) {
-                        *sum += p * d;
-                    }
-                }
-                let mean: f32 = sums.iter().sum();
-                for (d, p) in d.iter_mut().zip(p) {
-                    *d = factor * p * (*d - mean);
-                }
-            }
-        },
     );
 }
 

@@ -43,16 +43,8 @@ impl Training<'_> {
         let metrics = per_query(&ranks);
         let mrr = ranks.iter().map(|&rank| reciprocal_rank(rank)).sum::<f64>()
             / ranks.len().max(1) as f64;
-        let probe = &prepared.split.test[..prepared.split.test.len().min(64)];
-        let probe = evaluate::batch_of(
-            &prepared.data,
-            probe,
-            probe.len(),
-            prepared.split.input_len,
-            &config.model,
-        );
-        let tensors = parameters::upload(&weights, task.device);
-        let step_halving_error = System1::new(&config.model, &tensors).step_halving_error(&probe);
+        let step_halving_error =
+            if config.model.solver.is_attention() { 0.0 } else { halving(task, &weights) };
         let best = self.position.best.clone();
         let summary = RunSummary {
             run: dir.id().to_owned(),
@@ -94,6 +86,21 @@ impl Training<'_> {
     }
 }
 
+/// What halving every step changes in the states of a few test queries.
+fn halving(task: &Task<'_>, weights: &[Matrix]) -> f64 {
+    let (config, prepared) = (task.config, task.prepared);
+    let probe = &prepared.split.test[..prepared.split.test.len().min(64)];
+    let probe = evaluate::batch_of(
+        &prepared.data,
+        probe,
+        probe.len(),
+        prepared.split.input_len,
+        &config.model,
+    );
+    let tensors = parameters::upload(weights, task.device);
+    System1::new(&config.model, &tensors).step_halving_error(&probe)
+}
+
 impl Trained {
     /// Time the trained model's answers; alone on the machine, so after the other trainings.
     pub fn measure(&self, task: &Task<'_>) -> Option<LatencyRecord> {
@@ -112,6 +119,7 @@ fn query_ranks(prepared: &Prepared, ranks: &[u32]) -> Vec<QueryRank> {
         prepared.baselines.iter().find(|(name, _)| *name == wanted).map(|(_, ranks)| ranks)
     };
     let (popularity, markov) = (counted(Baseline::Popularity), counted(Baseline::Markov));
+    let (recent, item_knn) = (counted(Baseline::Recent), counted(Baseline::ItemKnn));
     let at = |ranks: Option<&Vec<u32>>, place: usize| ranks.and_then(|r| r.get(place).copied());
     prepared
         .split
@@ -125,6 +133,8 @@ fn query_ranks(prepared: &Prepared, ranks: &[u32]) -> Vec<QueryRank> {
             rank,
             popularity: at(popularity, place),
             markov: at(markov, place),
+            recent: at(recent, place),
+            item_knn: at(item_knn, place),
         })
         .collect()
 }

@@ -42,36 +42,38 @@ mod tests {
     use crate::jobs::{Context, Control, detached};
     use crate::runs::{QueryRank, RunState, RunStore};
     use crate::settings::Config;
-    use crate::training::checkpoint::Checkpoint;
+    use crate::training::checkpoint::{Checkpoint, decode};
     use crate::training::{Plan, Prepared, TrainError, TrainEvent, ablation};
 
     fn context() -> Context<TrainEvent> {
         detached(Control::default(), |_, _| ())
     }
 
-    fn config(group: &str) -> Config {
+    fn config(group: &str, model: &str) -> Config {
         let mut config = Config::default();
         for setting in [
             "model.hidden=4",
+            // So that random numbers count.
+            "model.dropout=0.2",
             "training.epochs=2",
             "training.batch_size=16",
             // Saved after every step.
             "training.checkpoint_seconds=0",
-            "ablation.models=rk4",
             "ablation.seeds=1",
         ] {
             config.set_text(setting).unwrap();
         }
+        config.ablation.models = model.to_owned();
         config.ablation.group = group.to_owned();
         config
     }
 
     fn train(
         store: &RunStore,
-        group: &str,
+        [group, model]: [&str; 2],
         prepared: &Prepared,
     ) -> Result<Vec<QueryRank>, TrainError> {
-        let plan = Plan::from_config(&config(group), DeviceChoice::Cpu)?;
+        let plan = Plan::from_config(&config(group, model), DeviceChoice::Cpu)?;
         ablation::run(&plan, prepared, store, &context())?;
         Ok(store.ranks(&store.list()[0].id)?)
     }
@@ -80,16 +82,29 @@ mod tests {
     fn a_lost_device_keeps_the_run_and_the_cpu_takes_it_to_the_same_end() {
         let options = DriftOptions { users: 60, items: 40, ..DriftOptions::default() };
         let raw = drift(options, || Ok(())).unwrap();
-        let prepared = Prepared::from_dataset(&raw, &config(""), &context())
+        let prepared = Prepared::from_dataset(&raw, &config("", "rk4"), &context())
             .expect("enough users for a split");
+        for model in ["rk4", "sasrec", "tisasrec"] {
+            lost_and_resumed(model, &prepared);
+        }
+    }
+
+    fn lost_and_resumed(model: &str, prepared: &Prepared) {
         let folder = tempfile::tempdir().unwrap();
         let open = |name: &str| RunStore::open(Some(&folder.path().join(name))).unwrap();
-        let undisturbed = train(&open("undisturbed"), "device kept", &prepared).unwrap();
+        let weights = |store: &RunStore| {
+            let bytes = store.model(&store.list()[0].id).unwrap();
+            let (mut matrices, _) = decode(&bytes).unwrap();
+            matrices.sort_by(|a, b| a.name.cmp(&b.name));
+            matrices
+        };
+        let whole = open("undisturbed");
+        let undisturbed = train(&whole, ["device kept", model], prepared).unwrap();
 
         let store = open("disturbed");
-        let group = "device lost";
+        let group = &format!("device lost by {model}");
         lose_device(group, 3);
-        let error = train(&store, group, &prepared).unwrap_err();
+        let error = train(&store, [group, model], prepared).unwrap_err();
         assert!(error.is_device(), "{error:?}");
         let text = error.to_string();
         assert!(text.contains("poisoned") && text.contains("--device cpu"), "{text}");
@@ -103,8 +118,10 @@ mod tests {
         assert_eq!(saved.position.step, 2);
 
         let config = dir.read_config().unwrap();
-        ablation::resume(dir, &config, &prepared, &DeviceChoice::Cpu, &context()).unwrap();
+        ablation::resume(dir, &config, prepared, &DeviceChoice::Cpu, &context()).unwrap();
         assert_eq!(store.list()[0].state, RunState::Done);
         assert_eq!(store.ranks(&entries[0].id).unwrap(), undisturbed);
+        // To the bit; what is said beside the weights names the group.
+        assert!(weights(&store) == weights(&whole), "{model}");
     }
 }

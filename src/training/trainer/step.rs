@@ -72,7 +72,11 @@ impl Training<'_> {
             (0..size).map(|_| if rng.random::<f64>() < share { 0.0 } else { kept }).collect()
         };
         let every = batch.rows * batch.len;
-        let states = if config.model.targets == Targets::All { every } else { batch.rows };
+        let states = match config.model.targets {
+            _ if config.model.solver.is_attention() => 2 * config.model.blocks * every,
+            Targets::All => every,
+            Targets::Last => batch.rows,
+        };
         Some(Dropout { input: mask(every), state: mask(states) })
     }
 }

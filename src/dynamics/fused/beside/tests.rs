@@ -113,7 +113,7 @@ fn training_scores_as_serving_does_and_threads_change_nothing() {
             packed.scores(&mut workspace, &state, &mut scores);
             let plain = scores.clone();
             let moment = Moment { items: &items[..6], query: times[6] };
-            packed.lift(&timeline, &[moment], &state, &mut scores);
+            packed.lift().unwrap().apply(&timeline, &[moment], &state, &mut scores);
             assert_ne!(plain, scores);
             let out = |item: usize| {
                 mask_seen && item != items[6] as usize && items[..6].contains(&(item as u32))

@@ -38,7 +38,7 @@ fn velocity(settings: &ModelSettings, field: &[Vector], z: &[f64]) -> Vector {
 fn step(settings: &ModelSettings, field: &[Vector], z: &[f64], h: f64) -> Vector {
     let f = |z: &[f64]| velocity(settings, field, z);
     match settings.solver {
-        Solver::Gru => z.to_vec(),
+        Solver::Gru | Solver::SasRec | Solver::TiSasRec => z.to_vec(),
         Solver::Euler => axpy(z, h, &f(z)),
         Solver::Rk4 => {
             let k1 = f(z);

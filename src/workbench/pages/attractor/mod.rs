@@ -122,7 +122,7 @@ impl AttractorPage {
     fn solvers(&self, own: Solver) -> Vec<Solver> {
         let mut solvers = vec![own];
         if self.overlays.solvers {
-            solvers.extend(Solver::ALL.iter().copied().filter(|&solver| solver != own));
+            solvers.extend(Solver::WITH_STATE.iter().copied().filter(|&solver| solver != own));
         }
         solvers
     }

@@ -21,6 +21,9 @@ const MODEL: [&str; 9] = [
     "model.head",
     "model.query_gap",
 ];
+/// Shown where one of the models is of the kind.
+const ATTENTION: [&str; 2] = ["model.blocks", "model.heads"];
+const INTERVALS: [&str; 2] = ["model.intervals", "model.interval_scale"];
 const TRAINING: [&str; 9] = [
     "training.epochs",
     "training.batch_size",
@@ -47,9 +50,19 @@ pub fn ui(ui: &mut Ui, session: &mut Session, running: bool) {
             setting_row(ui, &mut session.config, key);
         }
         data(ui, session);
-        for (title, keys) in
-            [("Model", &MODEL[..]), ("Training", &TRAINING[..]), ("Evaluation", &EVALUATION[..])]
-        {
+        let chosen = parse_models(&session.config.ablation.models).unwrap_or_default();
+        let attention = chosen.iter().any(|solver| solver.is_attention());
+        let intervals = chosen.contains(&Solver::TiSasRec);
+        for (title, keys, shown) in [
+            ("Model", &MODEL[..], true),
+            ("Attention", &ATTENTION[..], attention),
+            ("Time intervals", &INTERVALS[..], intervals),
+            ("Training", &TRAINING[..], true),
+            ("Evaluation", &EVALUATION[..], true),
+        ] {
+            if !shown {
+                continue;
+            }
             section(ui, title);
             for key in keys {
                 setting_row(ui, &mut session.config, key);
@@ -66,8 +79,8 @@ fn models(ui: &mut Ui, session: &mut Session) {
     ui.label(text.color(palette(ui).strong));
     let chosen = parse_models(&session.config.ablation.models).unwrap_or_default();
     let mut wanted = chosen.clone();
-    ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = 1.5 * UNIT;
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = eframe::egui::vec2(1.5 * UNIT, 1.5 * UNIT);
         for &solver in Solver::ALL {
             let on = chosen.contains(&solver);
             let color = Some(palette(ui).solver(solver));

@@ -1,0 +1,68 @@
+//! Item dynamics in the scores of a model that answers.
+
+use pulp::Arch;
+
+use super::features::FEATURES;
+use super::timeline::{Moment, Timeline};
+use crate::dynamics::packed::linear::Linear;
+use crate::dynamics::parameters::Matrix;
+use crate::settings::{ItemDynamics, ModelSettings};
+
+/// How many matrices of the parameters belong to the item dynamics of `model`.
+pub const fn matrices(model: &ModelSettings) -> usize {
+    match model.item_dynamics {
+        ItemDynamics::None => 0,
+        _ => 2,
+    }
+}
+
+/// The weights of the features, which follow from the state.
+pub struct Lift {
+    parts: ItemDynamics,
+    items: usize,
+    /// `[H]` to `[FEATURES]`.
+    weights: Linear,
+}
+
+impl Lift {
+    /// From the parameters of a model over `items` items; none where it has no item dynamics.
+    ///
+    /// # Panics
+    /// Where they are not of this model.
+    pub fn new(
+        arch: Arch,
+        model: &ModelSettings,
+        items: usize,
+        parameters: &[Matrix],
+    ) -> Option<Self> {
+        let parts = model.item_dynamics;
+        let find = |name: &str, shape: [usize; 2]| {
+            let found = parameters.iter().find(|matrix| matrix.name == name);
+            let matrix = found.unwrap_or_else(|| panic!("`{name}` is missing"));
+            assert_eq!(matrix.shape, shape, "{name} belongs to another model");
+            &matrix.values
+        };
+        (parts != ItemDynamics::None).then(|| {
+            let weight = find("items.w", [model.hidden, FEATURES]);
+            let weights = Linear::from_rows(arch, weight, find("items.b", [1, FEATURES]));
+            Self { parts, items, weights }
+        })
+    }
+
+    /// Lift the scores, `[R, N]`, of `states`, `[R, H]`, by what `timeline` knows at the moments at
+    /// which they are asked.
+    pub fn apply(
+        &self,
+        timeline: &Timeline,
+        moments: &[Moment<'_>],
+        states: &[f32],
+        scores: &mut [f32],
+    ) {
+        let mut each = vec![[0.0f32; FEATURES]; moments.len()];
+        self.weights.apply(states, each.as_flattened_mut());
+        for ((scores, moment), each) in scores.chunks_exact_mut(self.items).zip(moments).zip(&each)
+        {
+            timeline.add(&timeline.look(moment, self.parts), each, 0, scores);
+        }
+    }
+}
