@@ -230,7 +230,8 @@ fn print_training(summary: &RunSummary, common: &Common) -> Result<()> {
 fn resume(spec: &str, options: &TrainOptions, common: &Common) -> Result<()> {
     let store = RunStore::open(common.runs.as_deref())?;
     let entry = if spec == "latest" {
-        let interrupted = |entry: &RunEntry| entry.state == RunState::Interrupted;
+        let interrupted =
+            |entry: &RunEntry| entry.state == RunState::Interrupted && !entry.archived;
         store
             .list()
             .into_iter()
@@ -263,7 +264,8 @@ fn resume_group(group: &str, options: &AblationOptions, common: &Common) -> Resu
     all.reverse();
     let group_of = |entry: &RunEntry| entry.settings().map(|c| c.ablation.group.clone());
     let group = if group == "latest" {
-        let interrupted = all.iter().rev().find(|entry| entry.state == RunState::Interrupted);
+        let interrupted =
+            all.iter().rev().find(|entry| entry.state == RunState::Interrupted && !entry.archived);
         interrupted.and_then(group_of).context("no run is interrupted")?
     } else {
         group.to_owned()

@@ -60,7 +60,7 @@ pub fn run(
         steps_per_epoch: trainer::steps_per_epoch(prepared, &plan.config),
     });
     let label = info.label();
-    let at_once = parallel(plan, &info);
+    let at_once = parallel(plan.config.training.parallel, &info);
     let task = |key: &RunKey| Task {
         index: key.index,
         config: &configs[key.index],
@@ -188,7 +188,7 @@ fn one(
 
 /// Whom a panic is blamed on: the GPU backend panics where a device is lost or out of memory; the
 /// CPU has no such excuse.
-fn blamed(message: String, on_cpu: bool) -> TrainError {
+pub(super) fn blamed(message: String, on_cpu: bool) -> TrainError {
     if on_cpu { TrainError::Panicked(message) } else { TrainError::DeviceLost(message) }
 }
 
@@ -205,9 +205,9 @@ fn measure(
     })
 }
 
-/// How many trainings run at once.
-fn parallel(plan: &Plan, info: &DeviceInfo) -> usize {
-    match plan.config.training.parallel {
+/// How many trainings run at once, where `training.parallel` is `wanted`.
+pub(super) fn parallel(wanted: usize, info: &DeviceInfo) -> usize {
+    match wanted {
         0 if info.is_cpu() => device::cores(),
         0 => 1,
         wanted => wanted,
@@ -215,26 +215,27 @@ fn parallel(plan: &Plan, info: &DeviceInfo) -> usize {
 }
 
 /// Threads for each of so many trainings at once on the CPU.
-fn threads_each(trainings: usize) -> usize {
+pub(super) fn threads_each(trainings: usize) -> usize {
     let cores = device::cores();
     (cores / trainings.max(1)).max(1)
 }
 
-/// Run `work` for every key on `threads` threads; results in the order of the keys.
-fn side_by_side<T: Send>(
-    keys: &[RunKey],
+/// Run `work` for every one of `all` on `threads` threads; results in their order.
+pub(super) fn side_by_side<K: Sync, T: Send>(
+    all: &[K],
     threads: usize,
-    work: &(impl Fn(&RunKey) -> T + Sync),
+    work: &(impl Fn(&K) -> T + Sync),
 ) -> Vec<T> {
     let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<T>>> = keys.iter().map(|_| Mutex::new(None)).collect();
+    let results: Vec<Mutex<Option<T>>> = all.iter().map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, keys.len().max(1)) {
+        for _ in 0..threads.clamp(1, all.len().max(1)) {
             scope.spawn(|| {
-                while let Some(key) = keys.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let result = work(key);
-                    *results[key.index].lock().unwrap_or_else(PoisonError::into_inner) =
-                        Some(result);
+                loop {
+                    let place = next.fetch_add(1, Ordering::SeqCst);
+                    let Some((one, slot)) = all.get(place).zip(results.get(place)) else { break };
+                    let result = work(one);
+                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
                 }
             });
         }
@@ -243,7 +244,7 @@ fn side_by_side<T: Send>(
         .into_iter()
         .map(|slot| {
             let result = slot.into_inner().unwrap_or_else(PoisonError::into_inner);
-            result.unwrap_or_else(|| unreachable!("every key was worked on"))
+            result.unwrap_or_else(|| unreachable!("every one was worked on"))
         })
         .collect()
 }

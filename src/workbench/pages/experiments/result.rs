@@ -28,7 +28,11 @@ pub fn ui(ui: &mut Ui, rect: Rect, about: &About, result: &ExperimentResult) {
         card(ui, place, "experiment table", None, |ui| {
             let text = RichText::new(&findings.headline).font(theme::semibold(15.0));
             ui.label(text.color(palette(ui).strong));
-            let asked = format!("{} Original: {}.", about.asks, about.claim);
+            let asked = if about.is_of_the_readme() {
+                format!("{} Original: {}.", about.asks, about.claim)
+            } else {
+                about.asks.to_owned()
+            };
             let asked = RichText::new(asked).small().color(palette(ui).muted);
             ui.add(egui::Label::new(asked).truncate());
             if !findings.simulated.is_empty() {
