@@ -35,7 +35,7 @@ pub enum ExperimentError {
     #[error(transparent)]
     Alignment(#[from] super::alignment::AlignmentError),
     #[error(transparent)]
-    Tune(TuneError),
+    Tune(Box<TuneError>),
     #[error("{0}; choose another adapter.genre, or leave it empty")]
     Domain(String),
     #[error("no experiment has a result yet; run one with `deepm3 experiment NAME`")]
@@ -72,7 +72,7 @@ impl From<TuneError> for ExperimentError {
         match error {
             TuneError::Cancelled(cancelled) => Self::Cancelled(cancelled),
             TuneError::Train(error) => error.into(),
-            error => Self::Tune(error),
+            error => Self::Tune(Box::new(error)),
         }
     }
 }

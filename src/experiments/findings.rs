@@ -49,6 +49,8 @@ pub enum Measure {
     /// About three significant figures.
     Number,
     Count,
+    /// A p-value.
+    Chance,
 }
 
 /// A row of the table.

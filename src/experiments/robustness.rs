@@ -120,7 +120,7 @@ fn findings(subjects: &Subjects, plain: &[Seeds], measured: &[Measurement], seed
             Column::new("hr10", "HR@10", Measure::Metric),
             Column::new("ndcg10", "NDCG@10", Measure::Metric),
             Column::new("change", "Change in NDCG@10", Measure::Metric),
-            Column::new("p", "p (Holm)", Measure::Number),
+            Column::new("p", "p (Holm)", Measure::Chance),
         ],
         rows,
         facts: facts(subjects, measured, &corrected),

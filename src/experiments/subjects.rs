@@ -12,7 +12,7 @@ use crate::figures::{Color, model_color};
 use crate::jobs::Context;
 use crate::runs::{DataRecord, Judged, RunEntry, RunState, RunSummary, groups, model_title};
 use crate::serving::ServeError;
-use crate::settings::{Config, ModelSettings};
+use crate::settings::{Config, ModelSettings, Solver};
 use crate::training::evaluate::{self, excluded};
 use crate::training::scorer::Scorer;
 use crate::training::{Prepared, TrainError, checkpoint};
@@ -72,8 +72,14 @@ impl Subjects {
         let info = device::choose(&inputs.device).map_err(TrainError::from)?;
         let device = info.open().map_err(TrainError::from)?;
         let mut models = Vec::new();
-        // As they were created; listings begin with the newest.
-        for group in groups(&entries).into_iter().rev() {
+        let mut grouped = groups(&entries);
+        // As they were created, for listings begin with the newest; and solvers in their own order.
+        grouped.reverse();
+        grouped.sort_by_key(|group| {
+            let known = Solver::WORDS.iter().position(|word| *word == group.model);
+            known.unwrap_or(usize::MAX)
+        });
+        for group in grouped {
             let mut seeds = Vec::new();
             for run in &group.runs {
                 context.checkpoint()?;

@@ -20,11 +20,12 @@ pub enum Perturbation {
 impl Perturbation {
     pub const ALL: [Self; 3] = [Self::Jitter, Self::Shuffle, Self::Loss];
 
+    /// What is done, for people.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Jitter => "jittered gaps",
-            Self::Shuffle => "shuffled gaps",
-            Self::Loss => "lost events",
+            Self::Jitter => "jittering gaps",
+            Self::Shuffle => "shuffling gaps",
+            Self::Loss => "losing events",
         }
     }
 

@@ -12,7 +12,7 @@ fn a_model_that_reads_no_times_is_untouched_by_them_and_one_that_does_is_not() {
     assert_eq!(change("GRU, 100 % of gaps shuffled"), 0.0);
     assert_ne!(change("GRU, 75 % of events lost"), 0.0);
     assert_ne!(change("RK4, 100 % of gaps shuffled"), 0.0);
-    assert!(findings.facts.contains(&"GRU: jittered gaps changes nothing.".to_owned()));
+    assert!(findings.facts.contains(&"GRU: jittering gaps changes nothing.".to_owned()));
     // As it is, a model is what it was when it was trained.
     let summary = inputs
         .store

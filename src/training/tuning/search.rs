@@ -95,6 +95,9 @@ pub fn run(
         let (group, expected) = (search.group, search.fingerprint);
         return Err(TuneError::OtherData { group, expected, found: found.clone() });
     }
+    if search.tested.is_some() {
+        return Ok(search);
+    }
     let info = device::choose(choice).map_err(TrainError::from)?;
     context.progress(Some(0.0), format!("Opening {}", info.label()));
     let device = info.open().map_err(TrainError::from)?;
@@ -115,7 +118,9 @@ pub fn run(
     };
     running.lock().save(store)?;
     running.announce();
-    let rungs = running.lock().rungs.len();
+    // Once the best is chosen only its test is left.
+    let decided = running.lock().best.is_some();
+    let rungs = if decided { 0 } else { running.lock().rungs.len() };
     for rung in 0..rungs {
         running.climb(rung)?;
     }
@@ -369,9 +374,6 @@ impl Running<'_> {
     fn choose(&self, choice: &DeviceChoice) -> Result<(), TuneError> {
         let (told, trial, config) = {
             let mut search = self.lock();
-            if search.tested.is_some() {
-                return Ok(());
-            }
             if search.best.is_none() {
                 let ranking = search.ranking();
                 for (rank, &place) in ranking.iter().enumerate() {

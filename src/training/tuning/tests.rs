@@ -182,6 +182,10 @@ fn stopped_anywhere_it_goes_on_to_the_same_end() {
     // An ended search is not run again.
     let again = run(done.clone(), &cuts, &disturbed, &DeviceChoice::Cpu, &quiet()).unwrap();
     assert_eq!(again, done);
+    // Stopped before its test was noted, it looks that up and trains nothing.
+    let untested = Search { tested: None, ..done.clone() };
+    let again = run(untested, &cuts, &disturbed, &DeviceChoice::Cpu, &quiet()).unwrap();
+    assert_eq!(again, done);
     assert!(matches!(Search::load(&disturbed, "latest"), Err(TuneError::NotFound { .. })));
 }
 

@@ -30,8 +30,8 @@ pub fn ui(ui: &mut Ui, title: &str, figure: &Parallel) {
     let id = ui.scope_id().with(("brushes", title));
     let mut brushes: Brushes = ui.data(|data| data.get_temp(id)).unwrap_or_default();
     brushes.resize(axes, None);
-    for axis in 0..axes {
-        brush(ui, &place, axis, &mut brushes[axis]);
+    for (axis, stretch) in brushes.iter_mut().enumerate() {
+        brush(ui, &place, axis, stretch);
     }
     ui.data_mut(|data| data.insert_temp(id, brushes.clone()));
 
