@@ -115,7 +115,7 @@ fn findings(subjects: &Subjects, plain: &[Seeds], measured: &[Measurement], seed
     }
     let n = subjects.prepared.split.test.len();
     Findings {
-        headline: headline(subjects, &whole, measured),
+        headline: headline(subjects, measured),
         columns: vec![
             Column::new("hr10", "HR@10", Measure::Metric),
             Column::new("ndcg10", "NDCG@10", Measure::Metric),
@@ -151,18 +151,25 @@ fn findings(subjects: &Subjects, plain: &[Seeds], measured: &[Measurement], seed
     }
 }
 
-fn headline(subjects: &Subjects, whole: &[Estimate], measured: &[Measurement]) -> String {
-    let of = |model: usize, kind: Perturbation| {
-        let strongest = measured.iter().rfind(|one| one.model == model && one.kind == kind);
-        strongest.map_or(String::new(), |one| {
-            format!("{:+.4} {}", one.change.delta, one.kind.text(one.strength))
-        })
-    };
-    let parts = subjects.models.iter().enumerate().map(|(index, model)| {
-        let changes = Perturbation::ALL.map(|kind| of(index, kind));
-        format!("{} (NDCG@10 {:.4}): {}", model.title, whole[index].mean, changes.join(", "))
+/// What the strongest of each perturbation costs, from the model that loses least to the one that
+/// loses most.
+fn headline(subjects: &Subjects, measured: &[Measurement]) -> String {
+    let parts = Perturbation::ALL.into_iter().filter_map(|kind| {
+        let strongest = *kind.strengths().last()?;
+        let mut own: Vec<&Measurement> =
+            measured.iter().filter(|one| one.kind == kind && one.strength == strongest).collect();
+        own.sort_by(|a, b| b.change.delta.total_cmp(&a.change.delta));
+        let text = |one: &Measurement| {
+            format!("{:+.4} ({})", one.change.delta, subjects.models[one.model].title)
+        };
+        let (least, most) = (own.first()?, own.last()?);
+        let cost = match own.len() {
+            1 => format!("{:+.4}", least.change.delta),
+            _ => format!("{} to {}", text(least), text(most)),
+        };
+        Some(format!("{}: {cost}", kind.text(strongest)))
     });
-    parts.collect::<Vec<_>>().join("; ") + "."
+    format!("Change in NDCG@10: {}.", parts.collect::<Vec<_>>().join("; "))
 }
 
 fn facts(subjects: &Subjects, measured: &[Measurement], corrected: &[f64]) -> Vec<String> {

@@ -109,17 +109,17 @@ fn slicings(data: &Dataset, queries: &[Query], counted: &[Sequence]) -> Vec<Slic
     let of = |value: &dyn Fn(&Query) -> Option<f64>| queries.iter().map(value).collect();
     vec![
         Slicing {
-            names: ["regular gaps", "middling gaps", "irregular gaps"],
+            names: ["Regular gaps", "Middling gaps", "Irregular gaps"],
             by: "coefficient of variation of the gaps",
             values: of(&irregularity),
         },
         Slicing {
-            names: ["short history", "middling history", "long history"],
+            names: ["Short history", "Middling history", "Long history"],
             by: "earlier events of the user",
             values: of(&length),
         },
         Slicing {
-            names: ["rare item", "middling item", "popular item"],
+            names: ["Rare item", "Middling item", "Popular item"],
             by: "training events of the item asked for",
             values: of(&popularity),
         },
@@ -174,7 +174,7 @@ fn findings(subjects: &Subjects, judged: &[Judged]) -> Findings {
     let slicings = slicings(data, &split.test, &split.counted);
     let cut: Vec<Vec<Slice>> = slicings.iter().map(|one| tertiles(&one.values)).collect();
     let all: Vec<usize> = (0..split.test.len()).collect();
-    let mut rows = vec![row("all queries".to_owned(), judged, &all)];
+    let mut rows = vec![row("All queries".to_owned(), judged, &all)];
     let mut curves = Vec::new();
     let mut ticks = Vec::new();
     for (index, (slicing, slices)) in slicings.iter().zip(&cut).enumerate() {
@@ -184,7 +184,9 @@ fn findings(subjects: &Subjects, judged: &[Judged]) -> Findings {
             let [low, high] = slice.ends.map(plain);
             let range = if low == high { low } else { format!("{low} … {high}") };
             rows.push(row(format!("{name} ({range})"), judged, &slice.queries));
-            ticks.push((at(slice), name.to_owned()));
+            // The one in the middle has no room, and needs none, for more than that.
+            let short = if slice.part == 1 { "Middling" } else { name };
+            ticks.push((at(slice), short.to_owned()));
         }
         for one in judged {
             let of = |slice: &Slice| mean_metric(&only(&one.ndcg, &slice.queries));
@@ -279,7 +281,7 @@ fn pairs(judged: &[Judged], slicing: &Slicing, slices: &[Slice]) -> Vec<String> 
                 "{} − {}, {}: NDCG@10 {:+.4}{}, p {} after Holm's correction.",
                 other.title,
                 first.title,
-                slicing.names[slice.part],
+                slicing.names[slice.part].to_lowercase(),
                 one.delta,
                 one.ci95.map_or(String::new(), |[low, high]| format!(" ({low:+.4} … {high:+.4})")),
                 p_text(Some(p)),
@@ -305,9 +307,11 @@ fn headline(judged: &[Judged], slicings: &[Slicing], cut: &[Vec<Slice>]) -> Stri
     scored.sort_by(|a, b| a.0.total_cmp(&b.0));
     match (scored.first(), scored.last()) {
         (Some((low, worst)), Some((high, top))) => format!(
-            "{} has NDCG@10 {:.4} over all queries: from {low:.4} ({worst}) to {high:.4} ({top}).",
+            "{} has NDCG@10 {:.4} over all queries: from {low:.4} ({}) to {high:.4} ({}).",
             best.title,
-            mean(best)
+            mean(best),
+            worst.to_lowercase(),
+            top.to_lowercase(),
         ),
         _ => String::new(),
     }
@@ -358,14 +362,14 @@ mod tests {
         let result = perform(Experiment::Slices, &inputs, &testing::quiet()).unwrap();
         let findings = &result.findings;
         let n = |row: &Row| row.value("n").unwrap();
-        let all = findings.row("all queries").unwrap();
+        let all = findings.row("All queries").unwrap();
         let of = |names: [&str; 3]| -> Vec<&Row> {
             let rows = findings.rows.iter();
             rows.filter(|row| names.iter().any(|name| row.name.starts_with(name))).collect()
         };
         for names in [
-            ["short history", "middling history", "long history"],
-            ["rare item", "middling item", "popular item"],
+            ["Short history", "Middling history", "Long history"],
+            ["Rare item", "Middling item", "Popular item"],
         ] {
             let slices = of(names);
             assert_eq!(slices.iter().map(|row| n(row)).sum::<f64>(), n(all), "{names:?}");
@@ -378,7 +382,7 @@ mod tests {
             findings.columns.iter().map(|column| column.title.as_str()).collect();
         assert_eq!(titles[1..4], ["NDCG@10, GRU", "NDCG@10, RK4", "NDCG@10, Popularity"]);
         // What is popular is what counting knows.
-        let [rare, _, popular] = of(["rare item", "middling item", "popular item"])[..] else {
+        let [rare, _, popular] = of(["Rare item", "Middling item", "Popular item"])[..] else {
             panic!("three slices")
         };
         assert_eq!(rare.value("ndcg10_2"), Some(0.0));
@@ -386,6 +390,6 @@ mod tests {
         assert_eq!(result.run.as_deref(), Some("studied"));
         assert_eq!(findings.figure.x_ticks.len(), 9);
         let svg = findings.figure.to_svg(crate::figures::Theme::Dark);
-        assert!(svg.contains("irregular gaps") && svg.matches(">RK4<").count() == 1, "named once");
+        assert!(svg.contains("Irregular gaps") && svg.matches(">RK4<").count() == 1, "named once");
     }
 }

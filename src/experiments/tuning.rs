@@ -9,7 +9,7 @@ use super::{
 use crate::figures::{Parallel, ParallelAxis, ParallelLine};
 use crate::jobs::{self, Context};
 use crate::runs::metric_text;
-use crate::settings::{Axis, Config, Range, Schedule, Space, TuningMethod, Value};
+use crate::settings::{Axis, Config, Kind, Range, Schedule, Space, TuningMethod, Value};
 use crate::training::tuning::{self, Cuts, Search, Status, Trial, TuneError, TuneEvent};
 
 pub const ABOUT: About = About {
@@ -124,7 +124,11 @@ fn findings(search: &Search) -> Result<Findings, TuneError> {
     shown.truncate(SHOWN);
     let numbers = space.axes.iter().filter(|axis| is_number(axis));
     let columns = numbers
-        .map(|axis| Column::new(axis.setting.key, axis.setting.label, Measure::Number))
+        .map(|axis| {
+            let whole = matches!(axis.setting.kind, Kind::Integer { .. });
+            let measure = if whole { Measure::Count } else { Measure::Number };
+            Column::new(axis.setting.key, axis.setting.label, measure)
+        })
         .chain([
             Column::new("epochs", "Epochs", Measure::Count),
             Column::new("valid_hr10", "HR@10, validation", Measure::Metric),
@@ -244,10 +248,8 @@ fn method(search: &Search) -> String {
             search.config.training.epochs
         ),
         TuningMethod::Halving => {
-            let rungs = search
-                .rungs
-                .iter()
-                .map(|rung| format!("{} to {} epochs", rung.trials, rung.epochs));
+            let rungs =
+                search.rungs.iter().map(|rung| format!("{} to epoch {}", rung.trials, rung.epochs));
             format!(
                 "Successive halving (Jamieson & Talwalkar 2016; the budgets of a bracket of Li et \
                  al. 2018): {}; at each rung the best 1/{} went on from their checkpoints.",
@@ -325,8 +327,7 @@ fn figure(search: &Search) -> Result<Figure, TuneError> {
 fn axis(of: &Axis) -> ParallelAxis {
     let log_of_setting = matches!(
         of.setting.kind,
-        crate::settings::Kind::Integer { logarithmic: true, .. }
-            | crate::settings::Kind::Number { logarithmic: true, .. }
+        Kind::Integer { logarithmic: true, .. } | Kind::Number { logarithmic: true, .. }
     );
     let (ends, log, words) = match &of.range {
         Range::Integer { low, high, log } => ([*low as f64, *high as f64], *log, Vec::new()),

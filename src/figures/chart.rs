@@ -112,7 +112,8 @@ impl Chart {
         let top = self.legend(&mut svg, ground);
 
         let bottom = height - BOTTOM;
-        let (x, y) = self.scales([LEFT, width - RIGHT], [bottom, top]);
+        let named = !names.is_empty();
+        let (x, y) = self.scales(named, [LEFT, width - RIGHT], [bottom, top]);
         let across = if names.is_empty() { x.ticks(8) } else { names.to_vec() };
         self.axes(&mut svg, ground, (&x, &across), &y, [top, bottom]);
         let mut labels = Vec::new();
@@ -162,15 +163,15 @@ impl Chart {
         y + LEGEND_LINE
     }
 
-    fn scales(&self, across: [f64; 2], upward: [f64; 2]) -> (Scale, Scale) {
+    fn scales(&self, named: bool, across: [f64; 2], upward: [f64; 2]) -> (Scale, Scale) {
         let lines = self.series.iter().all(|series| matches!(series.kind, Kind::Line));
         let xs = self.series.iter().flat_map(|s| s.points.iter().map(|p| p[0]));
         let ys = self.series.iter().flat_map(|series| {
             let band = series.band.iter().flatten().flat_map(|&(low, high)| [low, high]);
             series.points.iter().map(|point| point[1]).chain(band)
         });
-        // Curves run from edge to edge; dots keep away from it.
-        let margin = if lines { 0.0 } else { 0.08 };
+        // Curves run from edge to edge; dots and names of places keep away from it.
+        let margin = if lines && !named { 0.0 } else { 0.08 };
         (Scale::over(xs, self.x.log, margin, across), Scale::over(ys, self.y.log, 0.05, upward))
     }
 

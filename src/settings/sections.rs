@@ -506,7 +506,7 @@ config! {
             "Of n trials, halving goes on with n / reduction, for reduction times the epochs.";
         least_epochs: usize = 1, integer_log(1, 1000), "Epochs, at least", "",
             "What halving gives every trial before it drops any; training.epochs is what the last ones reach.";
-        space: String = "training.learning_rate=1e-4..3e-2 log, model.hidden=16|32|64, model.dropout=0..0.5".to_owned(),
+        space: String = "training.learning_rate=1e-3..1e-1 log, model.hidden=16|24|32, model.dropout=0..0.4, model.decay=0..1.5, training.batch_size=64|128|256".to_owned(),
             Kind::Text, "Space", "",
             "Settings of model and training, each with values a|b|c or a range low..high, with log where it is even in the logarithm.";
         seed: usize = 1, integer(0, 4_294_967_295), "Seed", "",

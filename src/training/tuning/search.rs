@@ -191,7 +191,7 @@ impl Running<'_> {
                 })
                 .collect();
             let message = format!(
-                "Rung {} of {}: {} trials to {} epochs",
+                "Rung {} of {}: {} trials to epoch {}",
                 rung + 1,
                 search.rungs.len(),
                 level.trials,
