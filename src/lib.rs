@@ -8,11 +8,11 @@
 //! | module | what it is | knows |
 //! |---|---|---|
 //! | [`workbench`], [`cli`] | the window and the headless commands, on the same engine | all below |
-//! | [`experiments`] | the original README's experiments, measured: tables, figures, write-up | all below |
+//! | [`experiments`] | the original README's experiments, measured, and studies beyond them: tables, figures, write-up | all below |
 //! | [`analysis`] | what a finished run has learned: attractors, users' ways, their pictures | all below |
 //! | [`serving`] | the engine that answers requests, its HTTP API, telemetry, traffic, replay | all below |
 //! | [`reasoning`] | System 2: the trait, the mock, the LLM client, the local model, the circuit breaker | settings, language |
-//! | [`training`] | trainer, ablation over models × seeds, checkpoints, baselines | data, dynamics, evaluation, runs |
+//! | [`training`] | trainer, ablation over models × seeds, tuning, checkpoints, baselines | data, dynamics, evaluation, runs |
 //! | [`language`] | a small language model that answers requests in JSON: tokens, transformer, decoding, strict check | dynamics' matrix products, runs' files |
 //! | [`figures`] | charts as SVG and PNG without a window | nobody |
 //! | [`runs`] | the run store on disk: write, list, compare, export | evaluation, settings |

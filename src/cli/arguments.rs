@@ -53,6 +53,8 @@ pub enum Command {
     Train(TrainOptions),
     /// Train several models over several seeds and compare them
     Ablation(AblationOptions),
+    /// Search for good settings on validation: random, or by successive halving
+    Tune(TuneOptions),
     /// Rank the held-out items of a run's data with its model again
     Evaluate(EvaluateOptions),
     /// List, show, compare, export and delete runs
@@ -149,6 +151,27 @@ pub struct AblationOptions {
     pub seeds: Option<usize>,
     /// Go on with the interrupted runs of a group (see `deepm3 runs list`), or of the `latest`
     #[arg(long, value_name = "GROUP", conflicts_with_all = ["preset", "set", "models", "seeds", "seed", "epochs", "protocol"])]
+    pub resume: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct TuneOptions {
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    /// What is searched, for example "model.hidden=32|64, training.learning_rate=3e-4..1e-2 log"
+    #[arg(long, value_name = "SPACE")]
+    pub space: Option<String>,
+    /// Points drawn from the space
+    #[arg(long, value_name = "N")]
+    pub trials: Option<usize>,
+    /// random or halving
+    #[arg(long, value_name = "METHOD")]
+    pub method: Option<String>,
+    /// Write the best trial's settings as a preset
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// Go on with a search that was stopped, by its group, or with the `latest`
+    #[arg(long, value_name = "GROUP", conflicts_with_all = ["preset", "set", "space", "trials", "method", "seed", "epochs", "protocol"])]
     pub resume: Option<String>,
 }
 

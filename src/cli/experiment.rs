@@ -50,8 +50,10 @@ fn list(store: &ExperimentStore, common: &Common) -> Result<()> {
     for one in Experiment::ALL {
         let about = one.about();
         println!("{:<12} {}", about.word, about.asks);
-        println!("{:<12} original: {}", "", about.claim);
-        println!("{:<12}           ({})", "", about.source);
+        if about.is_of_the_readme() {
+            println!("{:<12} original: {}", "", about.claim);
+            println!("{:<12}           ({})", "", about.source);
+        }
         match of(one) {
             Some(result) => println!(
                 "{:<12} {}: {}",
@@ -129,7 +131,7 @@ fn export(result: &ExperimentResult, path: &Path) -> Result<()> {
         Some("md") => result.to_markdown().into_bytes(),
         Some("csv") => result.to_csv().into_bytes(),
         Some("json") => result.to_json()?.into_bytes(),
-        Some("svg") => result.findings.figure.chart(Theme::Light).to_svg().into_bytes(),
+        Some("svg") => result.findings.figure.to_svg(Theme::Light).into_bytes(),
         Some("png") => result.to_png(Theme::Light)?,
         _ => bail!(Usage("the output must end in .md, .csv, .json, .svg or .png".to_owned())),
     };

@@ -14,6 +14,7 @@ mod output;
 mod runs;
 mod scale;
 mod train;
+mod tune;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -66,6 +67,7 @@ fn run(arguments: &Arguments, started: std::time::Instant) -> Result<()> {
         Some(Command::Data(command)) => data::run(command, common),
         Some(Command::Train(options)) => train::train(options, common),
         Some(Command::Ablation(options)) => train::ablation(options, common),
+        Some(Command::Tune(options)) => tune::tune(options, common),
         Some(Command::Evaluate(options)) => train::evaluate(options, common),
         Some(Command::Runs(command)) => runs::run(command, common),
         Some(Command::Serve(options)) => live::serve(options, common),

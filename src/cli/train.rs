@@ -230,7 +230,8 @@ fn print_training(summary: &RunSummary, common: &Common) -> Result<()> {
 fn resume(spec: &str, options: &TrainOptions, common: &Common) -> Result<()> {
     let store = RunStore::open(common.runs.as_deref())?;
     let entry = if spec == "latest" {
-        let interrupted = |entry: &RunEntry| entry.state == RunState::Interrupted;
+        let interrupted =
+            |entry: &RunEntry| entry.state == RunState::Interrupted && !entry.archived;
         store
             .list()
             .into_iter()
@@ -263,7 +264,8 @@ fn resume_group(group: &str, options: &AblationOptions, common: &Common) -> Resu
     all.reverse();
     let group_of = |entry: &RunEntry| entry.settings().map(|c| c.ablation.group.clone());
     let group = if group == "latest" {
-        let interrupted = all.iter().rev().find(|entry| entry.state == RunState::Interrupted);
+        let interrupted =
+            all.iter().rev().find(|entry| entry.state == RunState::Interrupted && !entry.archived);
         interrupted.and_then(group_of).context("no run is interrupted")?
     } else {
         group.to_owned()
@@ -331,8 +333,7 @@ fn judge<E>(
     let (weights, _) = checkpoint::decode(&store.model(&summary.run)?)?;
     let weights = parameters::fit(&config.model, prepared.data.items(), weights)?;
     let (data, split) = (&prepared.data, &prepared.split);
-    let sizes = (data.items(), split.input_len);
-    let scorer = Scorer::new(&config.model, sizes, &weights, device, threads);
+    let scorer = Scorer::of(prepared, &config.model, &weights, device, threads);
     let go_on = || -> Result<(), Cancelled> { context.checkpoint() };
     let ranks = evaluation::ranks(&scorer, data, &split.test, &config.evaluation, go_on)?;
     let latency = evaluation::latency(&scorer, data, &split.test, &info.label());

@@ -140,6 +140,7 @@ fn findings(table: &AblationTable, config: &Config) -> Findings {
                  which is not shipped: compare the differences between models, not the levels."
                 .to_owned(),
         simulated: String::new(),
+        ..Findings::default()
     }
 }
 
@@ -222,6 +223,7 @@ fn figure(table: &AblationTable) -> Figure {
         x_log: false,
         y: "NDCG@10 and its 95 % interval".to_owned(),
         curves: levels.chain(dots).collect(),
+        ..Figure::default()
     }
 }
 

@@ -1,12 +1,13 @@
 //! Which experiments there are, what each asks, and what the original claims.
 
 use super::{
-    Event, ExperimentError, Findings, Inputs, ablation, alignment, dora, efficiency, routing,
+    Event, ExperimentError, Findings, Inputs, ablation, alignment, calibration, dora, efficiency,
+    robustness, routing, slices, step_size, tuning,
 };
 use crate::jobs::Context;
 use crate::runs::DataRecord;
 
-/// An experiment of the original's README.
+/// An experiment: one of the original's README, or a study of our own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Experiment {
     Efficiency,
@@ -14,6 +15,11 @@ pub enum Experiment {
     Alignment,
     Ablation,
     Dora,
+    Tuning,
+    Slices,
+    Robustness,
+    StepSize,
+    Calibration,
 }
 
 /// What is known of an experiment before it runs.
@@ -24,7 +30,7 @@ pub struct About {
     pub title: &'static str,
     /// The question it answers.
     pub asks: &'static str,
-    /// What the original's README says.
+    /// What the original's README says; empty where it says nothing of it.
     pub claim: &'static str,
     /// Where those numbers come from in the original's code.
     pub source: &'static str,
@@ -48,10 +54,27 @@ pub struct Measured {
     pub files: Vec<(String, Vec<u8>)>,
 }
 
+impl About {
+    /// Whether the original's README claims something that this measures.
+    pub fn is_of_the_readme(&self) -> bool {
+        !self.claim.is_empty()
+    }
+}
+
 impl Experiment {
-    /// In the order of the README.
-    pub const ALL: [Self; 5] =
-        [Self::Efficiency, Self::Routing, Self::Alignment, Self::Ablation, Self::Dora];
+    /// Those of the README in its order, then our own.
+    pub const ALL: [Self; 10] = [
+        Self::Efficiency,
+        Self::Routing,
+        Self::Alignment,
+        Self::Ablation,
+        Self::Dora,
+        Self::Tuning,
+        Self::Slices,
+        Self::Robustness,
+        Self::StepSize,
+        Self::Calibration,
+    ];
 
     pub fn about(self) -> &'static About {
         match self {
@@ -60,6 +83,11 @@ impl Experiment {
             Self::Alignment => &alignment::ABOUT,
             Self::Ablation => &ablation::ABOUT,
             Self::Dora => &dora::ABOUT,
+            Self::Tuning => &tuning::ABOUT,
+            Self::Slices => &slices::ABOUT,
+            Self::Robustness => &robustness::ABOUT,
+            Self::StepSize => &step_size::ABOUT,
+            Self::Calibration => &calibration::ABOUT,
         }
     }
 
@@ -79,6 +107,11 @@ impl Experiment {
             Self::Alignment => alignment::experiment(inputs, context),
             Self::Ablation => ablation::run(inputs, context),
             Self::Dora => dora::run(inputs, context),
+            Self::Tuning => tuning::run(inputs, context),
+            Self::Slices => slices::run(inputs, context),
+            Self::Robustness => robustness::run(inputs, context),
+            Self::StepSize => step_size::run(inputs, context),
+            Self::Calibration => calibration::run(inputs, context),
         }
     }
 }

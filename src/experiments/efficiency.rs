@@ -183,6 +183,7 @@ fn compare(replay: &Replay, config: &Config, budgets: &[f64]) -> Findings {
             x_log: true,
             y: "NDCG@10 and its 95 % interval".to_owned(),
             curves,
+            ..Figure::default()
         },
         method: format!(
             "{n} held-out requests of run {} were answered once by each system. At each budget the \
@@ -197,6 +198,7 @@ fn compare(replay: &Replay, config: &Config, budgets: &[f64]) -> Findings {
                  are left out. Prices are those in the settings. System 2 only reorders System 1's \
                  candidates, so it cannot help where the item that was taken is not among them."
             .to_owned(),
+        ..Findings::default()
     }
 }
 

@@ -7,6 +7,7 @@ use crate::runs::RunError;
 use crate::serving::ServeError;
 use crate::settings::SettingError;
 use crate::training::TrainError;
+use crate::training::tuning::TuneError;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,8 @@ pub enum ExperimentError {
     Budgets { given: String },
     #[error(transparent)]
     Alignment(#[from] super::alignment::AlignmentError),
+    #[error(transparent)]
+    Tune(Box<TuneError>),
     #[error("{0}; choose another adapter.genre, or leave it empty")]
     Domain(String),
     #[error(
@@ -64,6 +67,16 @@ impl From<TrainError> for ExperimentError {
         match error {
             TrainError::Cancelled(cancelled) => Self::Cancelled(cancelled),
             error => Self::Train(error),
+        }
+    }
+}
+
+impl From<TuneError> for ExperimentError {
+    fn from(error: TuneError) -> Self {
+        match error {
+            TuneError::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            TuneError::Train(error) => error.into(),
+            error => Self::Tune(Box::new(error)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What an experiment tells its owner while it runs.
 
+use super::Figure;
 use crate::jobs::{self, Context};
 use crate::training::TrainEvent;
 
@@ -10,6 +11,8 @@ pub enum Event {
     Message(String),
     /// A point of a live curve.
     Point { curve: String, at: [f64; 2] },
+    /// The figure as far as it is known, in place of the one before.
+    Figure(Box<Figure>),
 }
 
 /// A context for trainings inside an experiment: validation NDCG@10 by epoch becomes a live curve,

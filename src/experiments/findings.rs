@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::evaluation::Estimate;
-use crate::figures::{Axis, Chart, Color, Kind, Series, Theme};
+use crate::figures::{Axis, Chart, Color, Kind, Parallel, Series, Theme};
 
 /// The result of an experiment, before it is stored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct Findings {
     pub method: String,
     /// What it does not show.
     pub limits: String,
+    /// Settings that were found to be good, by key; empty where none were looked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub found: BTreeMap<String, crate::settings::Value>,
 }
 
 /// A column of the table.
@@ -46,6 +49,8 @@ pub enum Measure {
     /// About three significant figures.
     Number,
     Count,
+    /// A p-value.
+    Chance,
 }
 
 /// A row of the table.
@@ -75,8 +80,14 @@ pub struct Figure {
     /// Labels with units, and whether they are logarithmic.
     pub x: String,
     pub x_log: bool,
+    /// Names of places on x, in place of round numbers; empty for numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub x_ticks: Vec<(f64, String)>,
     pub y: String,
     pub curves: Vec<Curve>,
+    /// Lines over several axes instead of curves over one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallel: Option<Parallel>,
 }
 
 /// One series of a figure.
@@ -160,8 +171,15 @@ impl Curve {
 }
 
 impl Figure {
-    /// To draw as SVG.
-    pub fn chart(&self, theme: Theme) -> Chart {
+    /// As SVG.
+    pub fn to_svg(&self, theme: Theme) -> String {
+        match &self.parallel {
+            Some(parallel) => parallel.to_svg(&self.title, theme),
+            None => self.chart(theme).to_svg_with(&self.x_ticks),
+        }
+    }
+
+    fn chart(&self, theme: Theme) -> Chart {
         let series = self.curves.iter().map(|curve| Series {
             name: curve.name.clone(),
             color: Color(curve.color[0], curve.color[1], curve.color[2]),

@@ -1,4 +1,4 @@
-//! The original README's experiments, with real models and measured numbers.
+//! The original README's experiments, with real models and measured numbers, and studies of our own.
 //!
 //! | file | what |
 //! |---|---|
@@ -8,12 +8,15 @@
 //! | `perform` | runs one and stores its result |
 //! | `store`, `parts` | results on disk; finished parts of one that was stopped |
 //! | `render`, `report`, `page` | the table as text, Markdown and CSV; several results as one write-up |
-//! | `efficiency`, `routing`, `alignment`, `ablation`, `dora` | the experiments: each reads from top to bottom |
+//! | `efficiency`, `routing`, `alignment`, `ablation`, `dora` | the README's experiments: each reads from top to bottom |
+//! | `tuning`, `slices`, `robustness`, `step_size`, `calibration` | studies beyond it |
+//! | `subjects` | the finished models that a study asks again |
 //!
 //! An experiment is a function from [`Inputs`] to [`Findings`] and one entry of [`Experiment`].
 
 mod ablation;
 pub mod alignment;
+mod calibration;
 mod catalog;
 pub mod dora;
 mod efficiency;
@@ -26,8 +29,13 @@ mod parts;
 mod perform;
 mod render;
 mod report;
+mod robustness;
 mod routing;
+mod slices;
+mod step_size;
 mod store;
+mod subjects;
+mod tuning;
 
 pub use catalog::{About, Experiment};
 pub use error::ExperimentError;

@@ -44,9 +44,11 @@ pub fn section(body: &mut String, about: &About, result: &ExperimentResult) {
     if !findings.simulated.is_empty() {
         put("p", "simulated", &format!("Simulated: {}", findings.simulated));
     }
-    put("p", "quiet", &format!("The original claims: {} ({}).", about.claim, about.source));
+    if about.is_of_the_readme() {
+        put("p", "quiet", &format!("The original claims: {} ({}).", about.claim, about.source));
+    }
     table(body, result);
-    body.push_str(&findings.figure.chart(Theme::Light).to_svg());
+    body.push_str(&findings.figure.to_svg(Theme::Light));
     if !findings.facts.is_empty() {
         let facts: String =
             findings.facts.iter().map(|fact| format!("<li>{}</li>", escaped(fact))).collect();

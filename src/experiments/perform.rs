@@ -55,6 +55,10 @@ fn command(experiment: Experiment, inputs: &Inputs) -> Result<String, Experiment
         command.push_str(&format!(" --run {run}"));
     }
     for (key, value, _) in inputs.config.differences(&preset) {
+        // A name for the runs of one time: another time is another group.
+        if key == "ablation.group" {
+            continue;
+        }
         let text = value.to_string();
         let quote = if text.contains([' ', '\'', '"', '$']) || text.is_empty() { "'" } else { "" };
         command.push_str(&format!(" --set {quote}{key}={text}{quote}"));

@@ -1,6 +1,7 @@
 //! A result's table as text, Markdown and CSV.
 
 use super::{ExperimentResult, Findings, Measure, Value};
+use crate::runs::p_text;
 
 impl Measure {
     /// A number of this measure with its interval, for people.
@@ -30,6 +31,7 @@ impl Measure {
             }
             Self::Share => format!("{:.1} %", 100.0 * value),
             Self::Count => format!("{value:.0}"),
+            Self::Chance => p_text(Some(value)),
             Self::Number if value == 0.0 => "0".to_owned(),
             Self::Number => {
                 // Three significant figures, without an exponent.
@@ -200,6 +202,7 @@ mod tests {
         assert_eq!(Measure::Number.text(&value(0.0, None)), "0");
         assert_eq!(Measure::Metric.text(&value(-0.00001, None)), "0.0000");
         assert_eq!(Measure::Metric.text(&value(-0.0057, None)), "-0.0057");
+        assert_eq!(Measure::Chance.text(&value(1e-9, None)), "< 0.001");
         assert_eq!(Measure::Count.text(&value(12.0, None)), "12");
     }
 

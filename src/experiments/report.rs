@@ -35,9 +35,12 @@ impl Report {
         for (experiment, result) in &self.results {
             let about = experiment.about();
             text.push_str(&format!("\n## {}\n\n*{}*\n\n", about.title, about.asks));
-            text.push_str(&format!("The original claims: {} ({}).\n\n", about.claim, about.source));
+            if about.is_of_the_readme() {
+                let claim = format!("The original claims: {} ({}).\n\n", about.claim, about.source);
+                text.push_str(&claim);
+            }
             text.push_str(&result.to_markdown());
-            let svg = result.findings.figure.chart(Theme::Light).to_svg();
+            let svg = result.findings.figure.to_svg(Theme::Light);
             let title = &result.findings.figure.title;
             text.push_str(&format!("\n![{title}]({})\n", page::data_address(&svg)));
         }
@@ -61,11 +64,18 @@ impl Report {
     }
 
     fn opening(&self) -> String {
+        let of_the_readme = |one: &Experiment| one.about().is_of_the_readme();
+        let claimed = self.results.iter().filter(|(one, _)| of_the_readme(one)).count();
+        let studies = match self.results.len() - claimed {
+            0 => String::new(),
+            1 => ", and one study beyond them".to_owned(),
+            n => format!(", and {n} studies beyond them"),
+        };
         format!(
-            "{} of the {} experiments of the original README, measured with real models. Each table \
-             shows the original's claim beside the measurement; intervals are 95 %.",
-            self.results.len(),
-            Experiment::ALL.len()
+            "{claimed} of the {} experiments of the original README{studies}, measured with real \
+             models. Tables show the original's claim beside the measurement where it makes one; \
+             intervals are 95 %.",
+            Experiment::ALL.iter().filter(|one| of_the_readme(one)).count()
         )
     }
 

@@ -75,7 +75,7 @@ impl ExperimentStore {
     ) -> Result<(), ExperimentError> {
         let dir = self.dir.join(&result.id);
         fs::create_dir_all(&dir).map_err(ExperimentError::file(&dir))?;
-        let figure = result.findings.figure.chart(Theme::Light).to_svg();
+        let figure = result.findings.figure.to_svg(Theme::Light);
         for (name, bytes) in files {
             let path = dir.join(name);
             write_atomic(&path, bytes).map_err(ExperimentError::file(&path))?;
@@ -139,7 +139,7 @@ impl ExperimentResult {
     /// # Errors
     /// [`FigureError`].
     pub fn to_png(&self, theme: Theme) -> Result<Vec<u8>, FigureError> {
-        figures::to_png(&self.findings.figure.chart(theme).to_svg(), PNG_SCALE)
+        figures::to_png(&self.findings.figure.to_svg(theme), PNG_SCALE)
     }
 }
 

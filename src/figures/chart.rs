@@ -98,6 +98,11 @@ impl Chart {
 
     /// Draw it. The text is in Inter, which [`to_png`](super::to_png) brings along.
     pub fn to_svg(&self) -> String {
+        self.to_svg_with(&[])
+    }
+
+    /// Draw it with names at places of the x axis, in place of round numbers where there are any.
+    pub fn to_svg_with(&self, names: &[(f64, String)]) -> String {
         let ground = self.theme.ground();
         let [width, height] = Self::SIZE;
         let mut svg = Svg::new(width, height, &self.title);
@@ -107,8 +112,10 @@ impl Chart {
         let top = self.legend(&mut svg, ground);
 
         let bottom = height - BOTTOM;
-        let (x, y) = self.scales([LEFT, width - RIGHT], [bottom, top]);
-        self.axes(&mut svg, ground, &x, &y, [top, bottom]);
+        let named = !names.is_empty();
+        let (x, y) = self.scales(named, [LEFT, width - RIGHT], [bottom, top]);
+        let across = if names.is_empty() { x.ticks(8) } else { names.to_vec() };
+        self.axes(&mut svg, ground, (&x, &across), &y, [top, bottom]);
         let mut labels = Vec::new();
         for series in &self.series {
             match &series.kind {
@@ -138,7 +145,12 @@ impl Chart {
     fn legend(&self, svg: &mut Svg, ground: &Ground) -> f64 {
         let look = Type { size: TEXT, bold: false, color: ground.quiet, anchor: Anchor::Start };
         let (mut x, mut y) = (LEFT, LEGEND_TOP);
-        for series in &self.series {
+        for (place, series) in self.series.iter().enumerate() {
+            // A model that is drawn in several pieces is named once.
+            let same = |one: &Series| one.name == series.name && one.color == series.color;
+            if self.series[..place].iter().any(same) {
+                continue;
+            }
             // Inter's letters are about 0.56 em wide; the picture is laid out without measuring.
             let needed = 18.0 + 0.56 * TEXT * series.name.chars().count() as f64 + 20.0;
             if x > LEFT && x + needed > Self::SIZE[0] - RIGHT {
@@ -151,25 +163,32 @@ impl Chart {
         y + LEGEND_LINE
     }
 
-    fn scales(&self, across: [f64; 2], upward: [f64; 2]) -> (Scale, Scale) {
+    fn scales(&self, named: bool, across: [f64; 2], upward: [f64; 2]) -> (Scale, Scale) {
         let lines = self.series.iter().all(|series| matches!(series.kind, Kind::Line));
         let xs = self.series.iter().flat_map(|s| s.points.iter().map(|p| p[0]));
         let ys = self.series.iter().flat_map(|series| {
             let band = series.band.iter().flatten().flat_map(|&(low, high)| [low, high]);
             series.points.iter().map(|point| point[1]).chain(band)
         });
-        // Curves run from edge to edge; dots keep away from it.
-        let margin = if lines { 0.0 } else { 0.08 };
+        // Curves run from edge to edge; dots and names of places keep away from it.
+        let margin = if lines && !named { 0.0 } else { 0.08 };
         (Scale::over(xs, self.x.log, margin, across), Scale::over(ys, self.y.log, 0.05, upward))
     }
 
-    fn axes(&self, svg: &mut Svg, ground: &Ground, x: &Scale, y: &Scale, [top, bottom]: [f64; 2]) {
+    fn axes(
+        &self,
+        svg: &mut Svg,
+        ground: &Ground,
+        (x, across): (&Scale, &[(f64, String)]),
+        y: &Scale,
+        [top, bottom]: [f64; 2],
+    ) {
         let right = Self::SIZE[0] - RIGHT;
         let look = |anchor| Type { size: TEXT, bold: false, color: ground.quiet, anchor };
-        for (value, label) in x.ticks(8) {
-            let at = x.place_or_low(value);
+        for (value, label) in across {
+            let at = x.place_or_low(*value);
             svg.line([at, top], [at, bottom], ground.grid, 1.0);
-            svg.text([at, bottom + 20.0], look(Anchor::Middle), &label);
+            svg.text([at, bottom + 20.0], look(Anchor::Middle), label);
         }
         for (value, label) in y.ticks(6) {
             let at = y.place_or_low(value);

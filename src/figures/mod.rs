@@ -1,8 +1,9 @@
-//! Pictures for export, drawn without a window: a [`Chart`] or a [`Plane`] becomes SVG,
+//! Pictures for export, drawn without a window: a [`Chart`], a [`Parallel`] or a [`Plane`] becomes SVG,
 //! and SVG becomes PNG.
 
 mod ablation;
 mod chart;
+mod parallel;
 mod plane;
 mod raster;
 mod scale;
@@ -10,6 +11,7 @@ mod svg;
 
 pub use ablation::ablation_chart;
 pub use chart::{Axis, Chart, Kind, Series, Theme};
+pub use parallel::{Parallel, ParallelAxis, ParallelLine};
 pub use plane::{Mark, Plane, Sign, Way, viridis};
 pub use raster::{FigureError, to_png};
 pub use svg::Color;

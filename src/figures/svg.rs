@@ -96,6 +96,15 @@ impl Svg {
         ));
     }
 
+    /// A line among many, of its own width and opacity.
+    pub fn strand(&mut self, points: &[[f64; 2]], color: Color, width: f64, opacity: f64) {
+        self.push(format_args!(
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"{width}\" \
+             stroke-opacity=\"{opacity:.2}\" stroke-linejoin=\"round\" stroke-linecap=\"round\"/>\n",
+            Points(points)
+        ));
+    }
+
     /// A filled area that lets the grid shine through.
     pub fn area(&mut self, points: &[[f64; 2]], color: Color) {
         self.push(format_args!(

@@ -51,6 +51,16 @@ pub const PRESETS: &[Preset] = &[
         about: "Experiment 5: DoRA, LoRA, head-only and full fine-tuning on a genre held out",
         text: include_str!("../../presets/experiment-dora.toml"),
     },
+    Preset {
+        name: "experiment-tuning",
+        about: "A search for good settings by successive halving, on validation only",
+        text: include_str!("../../presets/experiment-tuning.toml"),
+    },
+    Preset {
+        name: "experiment-studies",
+        about: "Slices, robustness, step size and calibration of finished runs",
+        text: include_str!("../../presets/experiment-studies.toml"),
+    },
 ];
 
 impl Preset {

@@ -6,10 +6,12 @@
 
 mod file;
 mod sections;
+mod space;
 mod value;
 
 pub use file::{PRESETS, Preset};
 pub use sections::*;
+pub use space::{Axis, Range, Space, SpaceError};
 pub use value::{Kind, SettingError, SettingValue, Value};
 
 /// What is known of one setting besides its current value.

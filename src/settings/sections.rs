@@ -213,6 +213,16 @@ choice! {
 }
 
 choice! {
+    /// How a search spends its epochs on its trials.
+    TuningMethod {
+        /// Every trial is trained to the end (Bergstra & Bengio 2012).
+        Random = "random",
+        /// All trials train a little, the best go on for longer (Jamieson & Talwalkar 2016).
+        Halving = "halving",
+    }
+}
+
+choice! {
     /// Which weights an adapter changes.
     AdapterParts {
         /// The head alone.
@@ -556,5 +566,22 @@ config! {
             "Source models, each adapted by every method.";
         genre: String = String::new(), Kind::Text, "Genre held out", "",
             "The target domain; empty takes the genre nearest to a quarter of all events. Data without genres is cut in time.";
+    }
+
+    /// A search for good settings, judged on validation only.
+    tuning: TuningSettings {
+        method: TuningMethod = TuningMethod::Halving, Kind::Choice(TuningMethod::WORDS), "Method", "",
+            "random trains every trial to the end; halving trains all a little and goes on with the best.";
+        trials: usize = 27, integer_log(1, 1000), "Trials", "",
+            "Points drawn from the space.";
+        reduction: usize = 3, integer(2, 10), "Reduction", "",
+            "Of n trials, halving goes on with n / reduction, for reduction times the epochs.";
+        least_epochs: usize = 1, integer_log(1, 1000), "Epochs, at least", "",
+            "What halving gives every trial before it drops any; training.epochs is what the last ones reach.";
+        space: String = "training.learning_rate=1e-3..1e-1 log, model.hidden=16|24|32, model.dropout=0..0.4, model.decay=0..1.5, training.batch_size=64|128|256".to_owned(),
+            Kind::Text, "Space", "",
+            "Settings of model and training, each with values a|b|c or a range low..high, with log where it is even in the logarithm.";
+        seed: usize = 1, integer(0, 4_294_967_295), "Seed", "",
+            "Fixes which points are drawn.";
     }
 }

@@ -63,7 +63,7 @@ pub fn run(
         epochs: plan.config.training.epochs,
         steps_per_epoch: trainer::steps_per_epoch(prepared, &plan.config),
     });
-    let at_once = parallel(plan, &info);
+    let at_once = parallel(plan.config.training.parallel, &info);
     let places: Vec<Place> = keys
         .iter()
         .map(|key| Place::of(&configs[key.index], &info, at_once.min(keys.len())))
@@ -184,7 +184,7 @@ pub fn resume(
 }
 
 /// Whether these settings go together.
-fn check(config: &Config) -> Result<(), TrainError> {
+pub(super) fn check(config: &Config) -> Result<(), TrainError> {
     parameters::check(&config.model)?;
     let Config { model, training, .. } = config;
     match training.negatives {
@@ -198,16 +198,16 @@ fn check(config: &Config) -> Result<(), TrainError> {
 }
 
 /// Where a run trains.
-struct Place {
-    label: String,
+pub(super) struct Place {
+    pub label: String,
     /// Of the CPU; none elsewhere.
-    threads: Option<usize>,
+    pub threads: Option<usize>,
 }
 
 impl Place {
     /// On the device chosen, or on the CPU for models that have kernels for nothing else, one of
     /// `trainings` at once.
-    fn of(config: &Config, chosen: &DeviceInfo, trainings: usize) -> Result<Self, TrainError> {
+    pub fn of(config: &Config, chosen: &DeviceInfo, trainings: usize) -> Result<Self, TrainError> {
         let threads = Some(threads_each(trainings));
         if chosen.is_cpu() {
             return Ok(Self { label: chosen.label(), threads });
@@ -256,7 +256,7 @@ fn one(
 
 /// Whom a panic is blamed on: the GPU backend panics where a device is lost or out of memory; the
 /// CPU has no such excuse.
-fn blamed(message: String, on_cpu: bool) -> TrainError {
+pub(super) fn blamed(message: String, on_cpu: bool) -> TrainError {
     if on_cpu { TrainError::Panicked(message) } else { TrainError::DeviceLost(message) }
 }
 
@@ -273,9 +273,9 @@ fn measure(
     })
 }
 
-/// How many trainings run at once.
-fn parallel(plan: &Plan, info: &DeviceInfo) -> usize {
-    match plan.config.training.parallel {
+/// How many trainings run at once, where `training.parallel` is `wanted`.
+pub(super) fn parallel(wanted: usize, info: &DeviceInfo) -> usize {
+    match wanted {
         0 if info.is_cpu() => device::cores(),
         0 => 1,
         wanted => wanted,
@@ -288,21 +288,22 @@ fn threads_each(trainings: usize) -> usize {
     (cores / trainings.max(1)).max(1)
 }
 
-/// Run `work` for every key on `threads` threads; results in the order of the keys.
-fn side_by_side<T: Send>(
-    keys: &[RunKey],
+/// Run `work` for every one of `all` on `threads` threads; results in their order.
+pub(super) fn side_by_side<K: Sync, T: Send>(
+    all: &[K],
     threads: usize,
-    work: &(impl Fn(&RunKey) -> T + Sync),
+    work: &(impl Fn(&K) -> T + Sync),
 ) -> Vec<T> {
     let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<T>>> = keys.iter().map(|_| Mutex::new(None)).collect();
+    let results: Vec<Mutex<Option<T>>> = all.iter().map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, keys.len().max(1)) {
+        for _ in 0..threads.clamp(1, all.len().max(1)) {
             scope.spawn(|| {
-                while let Some(key) = keys.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let result = work(key);
-                    *results[key.index].lock().unwrap_or_else(PoisonError::into_inner) =
-                        Some(result);
+                loop {
+                    let place = next.fetch_add(1, Ordering::SeqCst);
+                    let Some((one, slot)) = all.get(place).zip(results.get(place)) else { break };
+                    let result = work(one);
+                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
                 }
             });
         }
@@ -311,7 +312,7 @@ fn side_by_side<T: Send>(
         .into_iter()
         .map(|slot| {
             let result = slot.into_inner().unwrap_or_else(PoisonError::into_inner);
-            result.unwrap_or_else(|| unreachable!("every key was worked on"))
+            result.unwrap_or_else(|| unreachable!("every one was worked on"))
         })
         .collect()
 }

@@ -3,11 +3,13 @@
 
 use burn::tensor::Device;
 
+use super::Prepared;
 use super::evaluate::batch_of;
 use crate::data::Dataset;
 use crate::data::split::Query;
 use crate::dynamics::attention::{self, Reader};
 use crate::dynamics::batch::warp;
+use crate::dynamics::device::cores;
 use crate::dynamics::excitation::{Moment, Timeline};
 use crate::dynamics::model::System1;
 use crate::dynamics::packed::{PackedSystem1, Step, Workspace};
@@ -61,9 +63,19 @@ impl<'a> Scorer<'a> {
         Self { settings, items, input_len, model, timeline: None }
     }
 
-    /// With the item dynamics that its scores are lifted by, on the CPU.
-    pub fn with(self, timeline: Option<&'a Timeline>) -> Self {
-        Self { timeline, ..self }
+    /// The same over the data of `prepared`, with the item dynamics that its scores are lifted by.
+    /// Models that have kernels for the CPU alone are on the CPU whatever the device.
+    pub fn of(
+        prepared: &'a Prepared,
+        settings: &'a ModelSettings,
+        weights: &[Matrix],
+        device: &Device,
+        threads: Option<usize>,
+    ) -> Self {
+        let sizes = (prepared.data.items(), prepared.split.input_len);
+        let threads = threads.or_else(|| settings.only_on_cpu().then(cores));
+        let timeline = prepared.timeline_for(settings);
+        Self { timeline, ..Self::new(settings, sizes, weights, device, threads) }
     }
 
     /// Queries that are scored at once, at most `wanted`, so that the scores of a large catalogue

@@ -71,10 +71,28 @@ pub fn train(
             "{label} cannot run the kernels for GPUs, and trains many times slower without them: {unfit}"
         )));
     }
-    training.run(dir, context)?;
+    training.run(task.config.training.epochs, dir, context)?;
     // The test can be stopped or killed too, and must not cost the training.
     training.save(dir, context)?;
     training.finish(dir, context)
+}
+
+/// Train in `dir`, from its checkpoint where it has one, until `epochs` of its epochs are done, and
+/// leave it at a checkpoint from which it can go on. Validation is all that is looked at: no test,
+/// no summary. A schedule is laid over all of `training.epochs`, however far this goes, so that a
+/// training that is advanced in parts is the same as one in one go.
+///
+/// # Errors
+/// As [`train`].
+pub fn advance(
+    task: &Task<'_>,
+    epochs: usize,
+    dir: &mut RunDir,
+    context: &Context<TrainEvent>,
+) -> Result<(), TrainError> {
+    let mut training = Training::begin(task, dir)?;
+    training.run(epochs.min(task.config.training.epochs), dir, context)?;
+    training.save(dir, context)
 }
 
 /// A training under way.
@@ -146,12 +164,18 @@ impl<'a> Training<'a> {
         steps_per_epoch(self.task.prepared, self.task.config)
     }
 
-    fn run(&mut self, dir: &mut RunDir, context: &Context<TrainEvent>) -> Result<(), TrainError> {
+    /// Until `epochs` are done, or the training stops early.
+    fn run(
+        &mut self,
+        epochs: usize,
+        dir: &mut RunDir,
+        context: &Context<TrainEvent>,
+    ) -> Result<(), TrainError> {
         let settings = &self.task.config.training;
         let per_epoch = self.batches_per_epoch();
         let stopped_early =
             |position: &Position| settings.patience > 0 && position.stale >= settings.patience;
-        while self.position.epoch < settings.epochs && !stopped_early(&self.position) {
+        while self.position.epoch < epochs && !stopped_early(&self.position) {
             let order = epoch_order(
                 self.task.prepared.split.train.len(),
                 settings.seed as u64,
@@ -359,9 +383,8 @@ impl Task<'_> {
 
     /// A model of these weights, where this training takes place.
     fn scorer(&self, weights: &[Matrix]) -> Scorer<'_> {
-        let sizes = (self.prepared.data.items(), self.prepared.split.input_len);
-        Scorer::new(&self.config.model, sizes, weights, self.device, self.threads)
-            .with(self.timeline())
+        let Self { config, prepared, device, .. } = self;
+        Scorer::of(prepared, &config.model, weights, device, self.threads)
     }
 
     fn learner(&self, weights: Vec<Matrix>, moments: Option<Moments>) -> Learner {

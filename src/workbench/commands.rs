@@ -135,6 +135,8 @@ pub enum Command {
     StopExperiment,
     /// Choose the next one.
     NextExperiment,
+    /// Take over the settings that the chosen experiment found.
+    UseFound,
     /// Write up all results.
     Report,
     Export(ExportFormat),
@@ -198,6 +200,7 @@ pub fn actions() -> Vec<Action> {
         action("Run the chosen experiment", Command::RunExperiment, ctrl(Key::G)),
         action("Stop the experiment", Command::StopExperiment, None),
         action("Show the next experiment", Command::NextExperiment, ctrl(Key::D)),
+        action("Use the settings that were found", Command::UseFound, None),
         action("Write the report of all experiments…", Command::Report, None),
         action("Export as CSV…", Command::Export(ExportFormat::Csv), None),
         action("Export as Markdown…", Command::Export(ExportFormat::Markdown), None),

@@ -354,3 +354,31 @@ fn an_experiment_is_cancelled_by_its_button_and_says_that_it_goes_on_later() {
     window.until_shown("Run it again to go on");
     assert!(window.shows("Not run yet"));
 }
+
+#[test]
+fn a_search_is_run_shown_in_parallel_coordinates_and_its_settings_are_taken_over() {
+    let mut window = Window::open();
+    window.click(Role::Button, "Experiments");
+    window.click(Role::Button, "Tuning");
+    let session = &mut window.harness.state_mut().session;
+    session.kept.device = "cpu".to_owned();
+    session.config.tuning.trials = 3;
+    session.config.tuning.least_epochs = 9;
+    session.config.tuning.space = "model.hiden=4|6".to_owned();
+    window.harness.run_steps(2);
+    assert!(window.shows("the nearest is `model.hidden`"), "a bad space says what is wrong");
+    let session = &mut window.harness.state_mut().session;
+    session.config.tuning.space = "model.hidden=4|6, model.max_substeps=1|2".to_owned();
+    window.click(Role::Button, "Run ▶");
+    window.until("it runs", |app| app.experiments.running().is_some());
+    window.until("it is done", |app| app.experiments.running().is_none());
+    window.until_shown("parallel coordinates of 3 trials");
+    assert!(window.shows("no test query was scored before the choice was made"));
+    window.click(Role::Button, "Use these settings");
+    let session = &window.harness.state().session;
+    assert_eq!(session.kept.page, PageId::Train);
+    assert!(matches!(session.config.model.hidden, 4 | 6));
+    assert_eq!(session.config.training.epochs, 9);
+    // The next time it looks for the same, it finds it done.
+    assert!(session.config.ablation.group.is_empty());
+}

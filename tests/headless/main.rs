@@ -5,3 +5,4 @@ mod program;
 mod resume;
 mod serve;
 mod shared_data;
+mod tune;

@@ -151,7 +151,6 @@ fn findings(alignment: &Alignment) -> Findings {
             before_after(|row| &row.json_errors),
             before_after(|row| &row.override_failures)
         ),
-        simulated: String::new(),
         columns: vec![
             Column::new("json_errors", "JSON errors", Measure::Share),
             Column::new("schema_errors", "Not of the schema", Measure::Share),
@@ -195,8 +194,7 @@ fn findings(alignment: &Alignment) -> Findings {
             settings.temperature,
         ),
         limits: "A model of a third of a million parameters on generated prompts of at most ten candidates, whose taste is marked: it shows what the method does, not what a large model would. Held-out prompts combine phrases in ways not seen in training; each phrase was seen."
-            .to_owned(),
-    }
+            .to_owned(), ..Findings::default() }
 }
 
 /// Means of a few steps each, against the step.
@@ -218,5 +216,6 @@ fn figure(alignment: &Alignment) -> Figure {
             line("log-probability of the chosen answer", CHOSEN, |point| point.chosen),
             line("loss", LOSS, |point| point.loss),
         ],
+        ..Figure::default()
     }
 }

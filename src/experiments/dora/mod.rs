@@ -210,7 +210,6 @@ fn findings(config: &Config, prepared: &Prepared, shift: &Shift, outcomes: &[Out
             over(outcomes, |o| gain(o, full)).mean,
             over(outcomes, |o| forgotten(o, full)).mean,
         ),
-        simulated: String::new(),
         columns: vec![
             Column::new("target_ndcg10", "NDCG@10, target", Measure::Metric),
             Column::new("gain", "Gain on target", Measure::Metric),
@@ -236,6 +235,7 @@ fn findings(config: &Config, prepared: &Prepared, shift: &Shift, outcomes: &[Out
             x_log: false,
             y: "gain in NDCG@10 on the target domain".to_owned(),
             curves: curves.into_iter().chain(dots).collect(),
+            ..Figure::default()
         },
         method: format!(
             "{} source models ({}, hidden {}) learn from every event but never predict one of the \
@@ -258,6 +258,7 @@ fn findings(config: &Config, prepared: &Prepared, shift: &Shift, outcomes: &[Out
                  of model a rank of 16 is not small. Intervals are over source models, not over \
                  users or domains. No replay of source data is mixed in, which would forget less."
                 .to_owned(),
+        ..Findings::default()
     }
 }
 

@@ -135,6 +135,7 @@ fn judge(
             x_log: false,
             y: "risk: share where System 2 was better".to_owned(),
             curves,
+            ..Figure::default()
         },
         method: format!(
             "Label: System 2's NDCG@10 is higher than System 1's on the request. {} held-out \
@@ -154,6 +155,7 @@ fn judge(
                  intervals do not cover the choice of threshold or the training of the MLP. The \
                  oracle knows the answer and bounds what any router could do."
             .to_owned(),
+        ..Findings::default()
     })
 }
 

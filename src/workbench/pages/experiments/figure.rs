@@ -3,6 +3,7 @@
 use eframe::egui::{self, Color32, Stroke, Ui};
 use egui_plot::{FilledArea, Line, PlotPoint, PlotPoints};
 
+use super::parallel;
 use crate::experiments::{Curve, Figure};
 use crate::workbench::charts::plot::{self, Ticks, View};
 use crate::workbench::format;
@@ -25,8 +26,13 @@ const LIVE: [[u8; 3]; 6] = [
 
 /// Draw over the space that is left.
 pub fn ui(ui: &mut Ui, figure: &Figure) {
+    if let Some(lines) = &figure.parallel {
+        return parallel::ui(ui, &figure.title, lines);
+    }
     let across = |x: f64| if figure.x_log { x.max(1e-12).log10() } else { x };
-    draw(ui, &figure.title, [&figure.x, &figure.y], figure.x_log, &figure.curves, &across);
+    let named = (!figure.x_ticks.is_empty()).then_some(figure.x_ticks.as_slice());
+    let ticks = Ticks { x: named, log_x: figure.x_log, ..Ticks::default() };
+    draw(ui, &figure.title, [&figure.x, &figure.y], ticks, &figure.curves, &across);
 }
 
 /// Curves so far, by epoch.
@@ -38,24 +44,23 @@ pub fn live(ui: &mut Ui, curves: &[(String, Vec<[f64; 2]>)]) {
             Curve::line(name, crate::figures::Color(r, g, b), points.clone())
         })
         .collect();
-    draw(ui, "Learning so far", ["epoch", "NDCG@10"], false, &curves, &|x| x);
+    draw(ui, "Learning so far", ["epoch", "NDCG@10"], Ticks::default(), &curves, &|x| x);
 }
 
 fn draw(
     ui: &mut Ui,
     name: &str,
     axes: [&str; 2],
-    log_x: bool,
+    ticks: Ticks<'_>,
     curves: &[Curve],
     across: &dyn Fn(f64) -> f64,
 ) {
     legend(ui, curves);
-    let view = view_of(curves, across);
+    let view = view_of(curves, across, ticks.x.is_some());
     let color = |curve: &Curve| {
         let [r, g, b] = curve.color;
         Color32::from_rgb(r, g, b)
     };
-    let ticks = Ticks { log_x, ..Ticks::default() };
     let shown = plot::frame(ui, name, axes, ticks)
         .allow_drag(false)
         .allow_zoom(false)
@@ -126,7 +131,9 @@ fn draw(
             .min_by(|a, b| a.0.total_cmp(&b.0))
     });
     if let Some((_, curve, &[x, y])) = near {
-        let text = format!("{}\n{} · {}", curve.name, format::number(x), format::number(y));
+        let named = ticks.x.and_then(|names| names.iter().find(|(at, _)| *at == x));
+        let across = named.map_or_else(|| format::number(x), |(_, name)| name.clone());
+        let text = format!("{}\n{across} · {}", curve.name, format::number(y));
         plot::tooltip(&shown.response, &text);
     }
     shown.response.widget_info(|| {
@@ -136,7 +143,13 @@ fn draw(
 
 fn legend(ui: &mut Ui, curves: &[Curve]) {
     // Dots are named where they are.
-    let lines: Vec<&Curve> = curves.iter().filter(|curve| curve.labels.is_none()).collect();
+    let mut lines: Vec<&Curve> = Vec::new();
+    for curve in curves.iter().filter(|curve| curve.labels.is_none()) {
+        // One that is drawn in several pieces is named once.
+        if !lines.iter().any(|one| one.name == curve.name && one.color == curve.color) {
+            lines.push(curve);
+        }
+    }
     if lines.is_empty() {
         return;
     }
@@ -159,7 +172,7 @@ fn legend(ui: &mut Ui, curves: &[Curve]) {
 }
 
 /// All of it, with room around dots.
-fn view_of(curves: &[Curve], across: &dyn Fn(f64) -> f64) -> View {
+fn view_of(curves: &[Curve], across: &dyn Fn(f64) -> f64, named: bool) -> View {
     let over = |values: &mut dyn Iterator<Item = f64>| {
         values
             .filter(|value| value.is_finite())
@@ -179,5 +192,5 @@ fn view_of(curves: &[Curve], across: &dyn Fn(f64) -> f64) -> View {
         let room = ((high - low) * share).max(high.abs() * 0.01).max(1e-6);
         (low - room, high + room)
     };
-    View { x: widened(x, if dots { 0.08 } else { 0.0 }), y: widened(y, 0.06) }
+    View { x: widened(x, if dots || named { 0.08 } else { 0.0 }), y: widened(y, 0.06) }
 }

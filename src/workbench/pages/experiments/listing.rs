@@ -4,7 +4,8 @@ use eframe::egui::{self, CornerRadius, RichText, Role, Sense, Ui, WidgetInfo, po
 
 use super::ExperimentsPage;
 use crate::experiments::{About, Experiment};
-use crate::settings::ReasonerKind;
+use crate::runs::RunEntry;
+use crate::settings::{Config, ReasonerKind, Space};
 use crate::workbench::session::Session;
 use crate::workbench::theme::{self, UNIT, palette};
 use crate::workbench::widgets::{page_scroll, pill, section, setting_row};
@@ -18,6 +19,10 @@ const ADAPTER: [&str; 6] = [
     "adapter.learning_rate",
     "adapter.seeds",
 ];
+
+/// Settings of a search.
+const TUNING: [&str; 5] =
+    ["tuning.method", "tuning.trials", "tuning.reduction", "tuning.least_epochs", "tuning.seed"];
 
 /// Settings of the language model's.
 const ALIGNMENT: [&str; 6] = [
@@ -33,7 +38,12 @@ impl ExperimentsPage {
     pub(super) fn listing_ui(&mut self, ui: &mut Ui, session: &mut Session) {
         page_scroll(ui, "experiments", |ui| {
             ui.spacing_mut().item_spacing.y = UNIT;
-            for experiment in Experiment::ALL {
+            for (place, experiment) in Experiment::ALL.into_iter().enumerate() {
+                let of_the_readme =
+                    |place: usize| Experiment::ALL[place].about().is_of_the_readme();
+                if place > 0 && of_the_readme(place - 1) && !of_the_readme(place) {
+                    section(ui, "Studies beyond it");
+                }
                 let (state, color) = self.state(ui, experiment);
                 let selected = experiment == self.chosen;
                 if entry(ui, experiment.about(), &state, color, selected) {
@@ -61,6 +71,25 @@ impl ExperimentsPage {
         }
     }
 
+    /// Whether a study looks at the chosen run alone or at all of its group.
+    fn group(&mut self, ui: &mut Ui) {
+        let group = self.runs.run().and_then(group_of);
+        ui.horizontal_wrapped(|ui| {
+            let name = group.as_deref().unwrap_or("it has none");
+            let help = format!("Every model and seed of the run's group: {name}");
+            ui.add_enabled_ui(group.is_some(), |ui| {
+                let on = self.whole_group && group.is_some();
+                if pill(ui, "Whole group", on, None, &help).clicked() {
+                    self.whole_group = true;
+                }
+            });
+            let alone = !self.whole_group || group.is_none();
+            if pill(ui, "This run alone", alone, None, "The chosen run and no other").clicked() {
+                self.whole_group = false;
+            }
+        });
+    }
+
     /// What the chosen experiment looks at.
     fn runs_on(&mut self, ui: &mut Ui, session: &mut Session) {
         let about = self.chosen.about();
@@ -74,6 +103,10 @@ impl ExperimentsPage {
                 quiet(ui, "No finished run yet: a small one is trained first.");
             } else {
                 self.runs.ui(ui);
+            }
+            if !about.is_of_the_readme() {
+                self.group(ui);
+                return;
             }
             setting_row(ui, &mut session.config, "experiment.requests");
             match session.config.reasoner.kind {
@@ -110,6 +143,19 @@ impl ExperimentsPage {
                 }
             });
         });
+        if self.chosen == Experiment::Tuning {
+            let text = if self.own_data {
+                "What is not searched is as on the Train page.".to_owned()
+            } else {
+                format!("What is not searched is as in the preset “{}”.", about.preset)
+            };
+            quiet(ui, &text);
+            space(ui, &mut session.config);
+            for key in TUNING {
+                setting_row(ui, &mut session.config, key);
+            }
+            return;
+        }
         quiet(ui, &format!("Everything else is as in the preset “{}”.", about.preset));
         if about.preset == "experiment-dora" {
             for key in ADAPTER {
@@ -119,7 +165,30 @@ impl ExperimentsPage {
     }
 }
 
-/// Title, question, claim and state. Returns whether it was clicked.
+/// The group of a run, where it has one.
+pub(super) fn group_of(entry: &RunEntry) -> Option<String> {
+    let group = entry.settings()?.ablation.group.clone();
+    (!group.is_empty()).then_some(group)
+}
+
+/// The space as text of several lines, and why it cannot be searched, where it cannot.
+fn space(ui: &mut Ui, config: &mut Config) {
+    let text = &mut config.tuning.space;
+    ui.label(RichText::new("Space").color(palette(ui).text));
+    let field = egui::TextEdit::multiline(text)
+        .desired_width(f32::INFINITY)
+        .desired_rows(5)
+        .margin(egui::Margin::symmetric(8, 6))
+        .font(egui::FontId::proportional(theme::SMALL));
+    let help = "Settings of model.* and training.*, separated by commas: values a|b|c, or a range \
+                low..high, with log where it is even in the logarithm";
+    ui.add(field).accessible_name("Space").on_hover_text(help);
+    if let Err(error) = Space::parse(text) {
+        ui.label(RichText::new(error.to_string()).small().color(palette(ui).error));
+    }
+}
+
+/// Title and state; of the one that is selected its question and claim as well. Returns whether it was clicked.
 fn entry(ui: &mut Ui, about: &About, state: &str, color: egui::Color32, selected: bool) -> bool {
     let palette = palette(ui);
     let width = ui.available_width();
@@ -132,12 +201,18 @@ fn entry(ui: &mut Ui, about: &About, state: &str, color: egui::Color32, selected
     let title_color = if selected { palette.strong } else { palette.text };
     let title = body(ui, about.title, theme::semibold(theme::BODY), title_color);
     let small = egui::FontId::proportional(theme::SMALL);
-    let asks = body(ui, about.asks, small.clone(), palette.muted);
-    let claim = body(ui, &format!("Claim: {}", about.claim), small.clone(), palette.muted);
+    let mut parts = vec![title];
+    if selected {
+        parts.push(body(ui, about.asks, small.clone(), palette.muted));
+        if about.is_of_the_readme() {
+            let claim = format!("Claim: {}", about.claim);
+            parts.push(body(ui, &claim, small.clone(), palette.muted));
+        }
+    }
     let state_text = ui.painter().layout_no_wrap(state.to_owned(), small, color);
     let gap = UNIT / 2.0;
-    let parts = [&title, &asks, &claim, &state_text];
-    let height = parts.iter().map(|part| part.size().y + gap).sum::<f32>() + 4.0 * UNIT;
+    let written: f32 = parts.iter().map(|part| part.size().y + gap).sum();
+    let height = written + state_text.size().y + gap + 3.0 * UNIT;
     let (rect, response) = ui.allocate_exact_size(vec2(width, height), Sense::click());
     let fill = match (selected, response.hovered() || response.has_focus()) {
         (true, _) => palette.selected,
@@ -145,8 +220,8 @@ fn entry(ui: &mut Ui, about: &About, state: &str, color: egui::Color32, selected
         (false, false) => egui::Color32::TRANSPARENT,
     };
     ui.painter().rect_filled(rect, CornerRadius::same(theme::CONTROL_RADIUS), fill);
-    let mut at = pos2(rect.left() + 2.5 * UNIT, rect.top() + 2.0 * UNIT);
-    for (place, part) in [title, asks, claim].into_iter().enumerate() {
+    let mut at = pos2(rect.left() + 2.5 * UNIT, rect.top() + 1.5 * UNIT);
+    for (place, part) in parts.into_iter().enumerate() {
         let height = part.size().y;
         let color = if place == 0 { title_color } else { palette.muted };
         ui.painter().galley(at, part, color);
@@ -156,6 +231,11 @@ fn entry(ui: &mut Ui, about: &About, state: &str, color: egui::Color32, selected
     ui.painter().circle_filled(dot, 0.75 * UNIT, color);
     ui.painter().galley(pos2(at.x + 3.0 * UNIT, at.y), state_text, color);
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, selected, about.title));
-    let help = format!("{}\nOriginal: {}\n{state}", about.asks, about.claim);
+    let claim = if about.is_of_the_readme() {
+        format!("\nOriginal: {}", about.claim)
+    } else {
+        String::new()
+    };
+    let help = format!("{}{claim}\n{state}", about.asks);
     response.on_hover_text(help).clicked()
 }

@@ -2,6 +2,7 @@
 
 mod figure;
 mod listing;
+mod parallel;
 mod result;
 mod table;
 mod work;
@@ -9,7 +10,7 @@ mod work;
 use eframe::egui::{RichText, Ui};
 
 use super::Page;
-use crate::experiments::{Event, Experiment, ExperimentError, ExperimentResult};
+use crate::experiments::{Event, Experiment, ExperimentError, ExperimentResult, Figure};
 use crate::jobs::Job;
 use crate::workbench::background::{Background, Running};
 use crate::workbench::commands::{Command, ExportFormat, PageId, tooltip};
@@ -27,6 +28,8 @@ struct AtWork {
     job: Job<Event, ExperimentResult, ExperimentError>,
     /// Live curves by name.
     curves: Vec<(String, Vec<[f64; 2]>)>,
+    /// The figure so far, where it tells one.
+    figure: Option<Box<Figure>>,
     /// The last line for people.
     said: String,
 }
@@ -42,6 +45,8 @@ pub struct ExperimentsPage {
     /// Why the last attempt has no result; stays until the next.
     failed: Option<(Experiment, String)>,
     runs: RunChoice,
+    /// Look at every run of the chosen run's group.
+    whole_group: bool,
     /// Train on the data that is loaded instead of the preset's.
     own_data: bool,
     writing: Background<String>,
@@ -57,6 +62,7 @@ impl Default for ExperimentsPage {
             at_work: None,
             failed: None,
             runs: RunChoice::default(),
+            whole_group: true,
             own_data: false,
             writing: Background::default(),
         }
@@ -90,9 +96,14 @@ impl ExperimentsPage {
 
     fn header(&self, ui: &mut Ui, session: &mut Session) {
         let measured = self.results.len();
+        let claims = |one: &Experiment| one.about().is_of_the_readme();
+        let claimed = self.results.iter().filter(|(one, _)| claims(one)).count();
+        let of = Experiment::ALL.iter().filter(|one| claims(one)).count();
         let sentence = format!(
-            "What the original's README claims, measured: {measured} of {} with a result",
-            Experiment::ALL.len()
+            "What the original's README claims, measured: {claimed} of {of} with a result; and {} of \
+             {} studies beyond it",
+            measured - claimed,
+            Experiment::ALL.len() - of
         );
         page_header(ui, "Experiments", &sentence, |ui| {
             match &self.at_work {
@@ -119,6 +130,16 @@ impl ExperimentsPage {
             if button(ui, "Report…", Tone::Plain, measured > 0, &help).clicked() {
                 session.ask(Command::Report);
             }
+            let found =
+                self.result_of(self.chosen).is_some_and(|one| !one.findings.found.is_empty());
+            if found {
+                let help = "Put the best trial's settings into the Train page, where they can be \
+                            trained with several seeds";
+                let help = tooltip(ui.ctx(), &Command::UseFound, help);
+                if button(ui, "Use these settings", Tone::Plain, true, &help).clicked() {
+                    session.ask(Command::UseFound);
+                }
+            }
             let has_result = self.result_of(self.chosen).is_some();
             ui.add_enabled_ui(has_result, |ui| export_menu(ui, session));
         });
@@ -137,14 +158,16 @@ impl ExperimentsPage {
         card(ui, rect, "no result", Some(about.title), |ui| {
             ui.label(RichText::new(about.asks).color(palette(ui).text));
             ui.add_space(UNIT);
-            let claim = format!("The original claims: {}.", about.claim);
-            ui.label(RichText::new(claim).color(palette(ui).muted));
-            let source = format!("In its code {}.", about.source);
-            ui.label(RichText::new(source).color(palette(ui).muted));
+            if about.is_of_the_readme() {
+                let claim = format!("The original claims: {}.", about.claim);
+                ui.label(RichText::new(claim).color(palette(ui).muted));
+                let source = format!("In its code {}.", about.source);
+                ui.label(RichText::new(source).color(palette(ui).muted));
+            }
             let hint = if about.needs_run && self.runs.is_empty() {
                 format!(
-                    "It replays the held-out requests of a finished run. There is none yet, so a \
-                     small one is trained first, in about a minute. Then it takes {}.",
+                    "It asks a finished run again. There is none yet, so a small one is trained \
+                     first, in about a minute. Then it takes {}.",
                     about.takes
                 )
             } else {
@@ -195,7 +218,9 @@ fn at_work_ui(ui: &mut Ui, at_work: &AtWork) {
         ui.label(RichText::new(&at_work.said).small().color(palette(ui).muted));
     }
     ui.add_space(2.0 * UNIT);
-    if at_work.curves.is_empty() {
+    if let Some(figure) = &at_work.figure {
+        figure::ui(ui, figure);
+    } else if at_work.curves.is_empty() {
         let hint = "The table and the figure are here when it is done. Other pages can be used \
                     meanwhile.";
         empty_state(ui, "Measuring", hint, |_| {});
@@ -234,6 +259,7 @@ impl Page for ExperimentsPage {
         match command {
             Command::RunExperiment => self.start(session),
             Command::StopExperiment => self.stop(),
+            Command::UseFound => self.use_found(session),
             Command::NextExperiment => {
                 let all = Experiment::ALL;
                 let place = all.iter().position(|one| *one == self.chosen).unwrap_or(0);

@@ -1,5 +1,5 @@
 //! A result: headline, table with the original's claim beside, figure, what else was found, method
-//! and limits.
+//! and limits; a tall table comes last.
 
 use eframe::egui::{self, Rect, RichText, Ui, pos2, vec2};
 
@@ -11,6 +11,9 @@ use crate::workbench::widgets::{card, notice, page_scroll, split_right};
 /// The figure and the notes are at least this tall.
 const LOWER: f32 = 320.0;
 
+/// A table of more rows than this comes after the figure, which would be out of sight below it.
+const TALL: usize = 10;
+
 /// Draw over `rect`; what does not fit scrolls.
 pub fn ui(ui: &mut Ui, rect: Rect, about: &About, result: &ExperimentResult) {
     let mut child = ui.new_child(egui::UiBuilder::new().id_salt("result").max_rect(rect));
@@ -18,26 +21,22 @@ pub fn ui(ui: &mut Ui, rect: Rect, about: &About, result: &ExperimentResult) {
     page_scroll(&mut child, "result", |ui| {
         let findings = &result.findings;
         let width = ui.available_width();
-        let mut top = ui.cursor().min;
-        let heading = height_of(ui, &findings.headline, width - 8.0 * UNIT);
-        let mut height = table::height(findings) + heading + 14.0 * UNIT;
+        let first = ui.cursor().min;
+        let mut top = first;
+        let tall = findings.rows.len() > TALL;
+        let mut height = height_of(ui, &findings.headline, width - 8.0 * UNIT) + 14.0 * UNIT;
         if !findings.simulated.is_empty() {
             height += height_of(ui, &findings.simulated, width - 14.0 * UNIT) + 7.0 * UNIT;
         }
+        let table = table::height(findings);
+        height += if tall { -2.0 * UNIT } else { table };
         let place = Rect::from_min_size(top, vec2(width, height));
         card(ui, place, "experiment table", None, |ui| {
-            let text = RichText::new(&findings.headline).font(theme::semibold(15.0));
-            ui.label(text.color(palette(ui).strong));
-            let asked = format!("{} Original: {}.", about.asks, about.claim);
-            let asked = RichText::new(asked).small().color(palette(ui).muted);
-            ui.add(egui::Label::new(asked).truncate());
-            if !findings.simulated.is_empty() {
+            heading(ui, about, result);
+            if !tall {
                 ui.add_space(UNIT);
-                let text = format!("Simulated: {}", findings.simulated);
-                notice(ui, palette(ui).warning, &text);
+                table::ui(ui, findings);
             }
-            ui.add_space(UNIT);
-            table::ui(ui, findings);
         });
         top.y += height + 3.0 * UNIT;
         let left_over = rect.bottom() - top.y;
@@ -49,9 +48,35 @@ pub fn ui(ui: &mut Ui, rect: Rect, about: &About, result: &ExperimentResult) {
         card(ui, right, "experiment notes", Some("How it was measured"), |ui| {
             page_scroll(ui, "notes", |ui| notes(ui, result));
         });
-        let end = Rect::from_min_max(place.min, pos2(place.right(), lower.bottom()));
-        ui.allocate_rect(end, egui::Sense::hover());
+        let mut end = lower.bottom();
+        if tall {
+            let place = pos2(top.x, end + 3.0 * UNIT);
+            let place = Rect::from_min_size(place, vec2(width, table + 12.0 * UNIT));
+            card(ui, place, "experiment rows", Some("Table"), |ui| table::ui(ui, findings));
+            end = place.bottom();
+        }
+        let whole = Rect::from_min_max(first, pos2(place.right(), end));
+        ui.allocate_rect(whole, egui::Sense::hover());
     });
+}
+
+/// The answer, the question, and what of it is simulated.
+fn heading(ui: &mut Ui, about: &About, result: &ExperimentResult) {
+    let findings = &result.findings;
+    let text = RichText::new(&findings.headline).font(theme::semibold(15.0));
+    ui.label(text.color(palette(ui).strong));
+    let asked = if about.is_of_the_readme() {
+        format!("{} Original: {}.", about.asks, about.claim)
+    } else {
+        about.asks.to_owned()
+    };
+    let asked = RichText::new(asked).small().color(palette(ui).muted);
+    ui.add(egui::Label::new(asked).truncate());
+    if !findings.simulated.is_empty() {
+        ui.add_space(UNIT);
+        let text = format!("Simulated: {}", findings.simulated);
+        notice(ui, palette(ui).warning, &text);
+    }
 }
 
 fn height_of(ui: &Ui, text: &str, width: f32) -> f32 {

@@ -30,7 +30,7 @@ fn value_text(measure: Measure, value: Option<&Value>) -> Text {
     let end = |number: f64| match measure {
         Measure::Metric => format!("{number:.3}"),
         Measure::Share => format!("{:.1}", 100.0 * number),
-        Measure::Number | Measure::Count => plain(number),
+        Measure::Number | Measure::Count | Measure::Chance => plain(number),
     };
     let second = match value.ci95 {
         None => String::new(),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use eframe::egui;
 
+use super::listing::group_of;
 use super::{AtWork, ExperimentsPage};
 use crate::experiments::{
     Event, Experiment, ExperimentError, ExperimentStore, Inputs, Report, perform,
@@ -12,7 +13,7 @@ use crate::figures::Theme;
 use crate::jobs::{Job, Outcome};
 use crate::runs::write_atomic;
 use crate::settings::Config;
-use crate::workbench::commands::ExportFormat;
+use crate::workbench::commands::{Command, ExportFormat, PageId};
 use crate::workbench::session::Session;
 
 impl ExperimentsPage {
@@ -34,10 +35,22 @@ impl ExperimentsPage {
         config.experiment = session.config.experiment.clone();
         config.adapter = session.config.adapter.clone();
         config.alignment = session.config.alignment.clone();
+        if self.chosen == Experiment::Tuning {
+            config.tuning = session.config.tuning.clone();
+            if self.own_data {
+                // What is tuned is then what the Train page would train.
+                config.model = session.config.model.clone();
+                config.training = session.config.training.clone();
+                config.evaluation = session.config.evaluation.clone();
+            }
+        }
         if self.own_data && !about.needs_run && self.chosen != Experiment::Alignment {
             config.data = session.config.data.clone();
         }
-        let run = about.needs_run.then(|| self.runs.run().map(|run| run.id.clone())).flatten();
+        let run = self.runs.run().filter(|_| about.needs_run).map(|run| {
+            let group = group_of(run).filter(|_| self.whole_group && !about.is_of_the_readme());
+            group.unwrap_or_else(|| run.id.clone())
+        });
         let inputs = Inputs { store, run, config, device: session.device() };
         let wake = session.ctx.clone();
         let job = Job::spawn(
@@ -49,7 +62,7 @@ impl ExperimentsPage {
             Ok(job) => {
                 self.failed = None;
                 let (curves, said) = (Vec::new(), String::new());
-                self.at_work = Some(AtWork { experiment, job, curves, said });
+                self.at_work = Some(AtWork { experiment, job, curves, figure: None, said });
             }
             Err(error) => {
                 session.toasts.error(format!("No thread could be started: {error}"));
@@ -69,6 +82,7 @@ impl ExperimentsPage {
         for event in at_work.job.drain() {
             match event {
                 Event::Message(text) => at_work.said = text,
+                Event::Figure(figure) => at_work.figure = Some(figure),
                 Event::Point { curve, at } => {
                     match at_work.curves.iter_mut().find(|(name, _)| *name == curve) {
                         Some((_, points)) => points.push(at),
@@ -100,6 +114,23 @@ impl ExperimentsPage {
             }
         };
         self.failed = Some((experiment, failure));
+    }
+
+    /// Put the settings that the shown result found into the Train page.
+    pub(super) fn use_found(&mut self, session: &mut Session) {
+        let Some(result) = self.result_of(self.chosen) else { return };
+        let mut config = session.config.clone();
+        config.model = result.settings.model.clone();
+        config.training = result.settings.training.clone();
+        for (key, value) in &result.findings.found {
+            if let Err(error) = config.set(key, value.clone()) {
+                return session.toasts.error(error.to_string());
+            }
+        }
+        config.ablation.models = config.model.solver.word().to_owned();
+        session.config = config;
+        session.toasts.done("The settings that were found are on the Train page.");
+        session.ask(Command::Go(PageId::Train));
     }
 
     /// Read the results again where the store changed.
@@ -140,7 +171,7 @@ impl ExperimentsPage {
                 return session.toasts.error("There is no result to export yet: run it first.");
             };
             self.writing.start(&session.ctx, "Exporting", move |_| {
-                let svg = || result.findings.figure.chart(theme).to_svg();
+                let svg = || result.findings.figure.to_svg(theme);
                 let bytes = match format {
                     ExportFormat::Csv => result.to_csv().into_bytes(),
                     ExportFormat::Markdown | ExportFormat::Html => {
