@@ -97,11 +97,11 @@ impl Look {
         first: usize,
         scores: &mut [f32],
     ) {
-        for k in 0..HALF_LIVES {
+        for (k, &weight) in weights[..HALF_LIVES].iter().enumerate() {
             let Some(base) = intensities.values(&self.base, k) else { break };
-            let (base, factor) =
-                (&base[first..][..scores.len()], self.base.decay[k] / LEAST_EVENTS);
-            arch.dispatch(Add { base, factor, weight: weights[k], scores: &mut *scores });
+            let base = &base[first..][..scores.len()];
+            let factor = self.base.decay[k] / LEAST_EVENTS;
+            arch.dispatch(Add { base, factor, weight, scores: &mut *scores });
         }
         for place in within(&self.raised, first, scores.len()) {
             let by = self.by_raise[place].iter().zip(weights);
@@ -165,7 +165,7 @@ fn ln_1p(x: f32) -> f32 {
     p = p * f - 1.666_805_8e-1;
     p = p * f + 2.000_071_5e-1;
     p = p * f - 2.499_999_4e-1;
-    p = p * f + 3.333_333_1e-1;
+    p = p * f + 0.333_333_3;
     let square = f * f;
     halvings as f32 * std::f32::consts::LN_2 + (f - 0.5 * square + f * square * p)
 }
