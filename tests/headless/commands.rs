@@ -21,7 +21,7 @@ fn wrong_usage_is_exit_code_2_and_names_the_nearest() {
         (&["train", "--set", "model.hiden=3"][..], "model.hidden"),
         (&["train", "--set", "model.hidden=9999"], "1024"),
         (&["train", "--model", "rk5"], "rk4"),
-        (&["ablation", "--models", "gru,nope"], "gru,euler,rk4"),
+        (&["ablation", "--models", "gru,nope"], "gru,rk4,sasrec"),
         (&["ablation", "--preset", "nope"], "readme-ablation"),
         (&["no-such-command"], "no-such-command"),
         (&["data", "get", "movielens"], "movielens"),
