@@ -4,7 +4,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::settings::{Head, ModelSettings, Solver};
+use super::flow;
+use crate::settings::{Head, ModelSettings};
 
 /// A named matrix on the host. Biases are matrices of one row.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,12 +61,8 @@ fn specs(model: &ModelSettings, items: usize) -> Vec<Spec> {
         spec("gru.w_hidden", [h, 3 * h], bound(h)),
         spec("gru.b_hidden", [1, 3 * h], bound(h)),
     ];
-    if model.solver != Solver::Gru {
-        specs.push(spec("field.w_in", [h, 2 * h], bound(h)));
-        specs.push(spec("field.b_in", [1, 2 * h], bound(h)));
-        specs.push(spec("field.w_out", [2 * h, h], bound(2 * h)));
-        specs.push(spec("field.b_out", [1, h], bound(2 * h)));
-    }
+    let flow = flow::weights(model.solver).iter();
+    specs.extend(flow.map(|weight| spec(weight.name, weight.shape(h), bound(weight.fan_in * h))));
     match model.head {
         Head::Linear => {
             specs.push(spec("head.w", [h, items], bound(h)));
@@ -157,6 +154,7 @@ pub fn upload(matrices: &[Matrix], device: &Device) -> Vec<Tensor<2>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Solver;
 
     #[test]
     fn the_same_seed_gives_the_same_weights_and_padding_is_zero() {
@@ -179,6 +177,16 @@ mod tests {
         let gru = ModelSettings { solver: Solver::Gru, ..model.clone() };
         let error = fit(&model, 5, initial(&gru, 5, 1)).unwrap_err();
         assert_eq!(error, ParameterError::Missing("field.w_in".to_owned()));
+        // No two kinds of flow take each other's weights, but the two solvers of one field do.
+        for &solver in Solver::ALL {
+            let weights = initial(&ModelSettings { solver, ..model.clone() }, 5, 1);
+            for &other in Solver::ALL {
+                let fits =
+                    fit(&ModelSettings { solver: other, ..model.clone() }, 5, weights.clone());
+                let shared = flow::weights(solver) == flow::weights(other) || other == Solver::Gru;
+                assert_eq!(fits.is_ok(), shared, "{solver:?} {other:?}");
+            }
+        }
         let mut broken = initial(&model, 5, 1);
         broken[1].values[3] = f32::NAN;
         assert!(matches!(fit(&model, 5, broken), Err(ParameterError::NotFinite(_))));

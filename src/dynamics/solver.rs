@@ -7,7 +7,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::settings::Solver;
+use crate::settings::{ModelSettings, Solver};
 
 /// The substeps of one gap `dt` (model time, ≥ 0): how many, and how long each is.
 pub fn substeps(dt: f32, max_step: f32, max_substeps: usize) -> (usize, f32) {
@@ -20,6 +20,40 @@ pub fn substeps(dt: f32, max_step: f32, max_substeps: usize) -> (usize, f32) {
     (count, dt / count as f32)
 }
 
+/// How a model cuts its gaps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// Longest substep, in model time.
+    pub longest: f32,
+    /// Most substeps of one gap.
+    pub most: usize,
+}
+
+impl Pace {
+    /// That of `settings`; a closed form crosses every gap in one evaluation.
+    pub fn of(settings: &ModelSettings) -> Self {
+        match settings.solver {
+            Solver::Decay | Solver::Cfc => Self { longest: f32::INFINITY, most: 1 },
+            Solver::Gru | Solver::Euler | Solver::Rk4 | Solver::GruOde => {
+                Self { longest: settings.max_step as f32, most: settings.max_substeps }
+            }
+        }
+    }
+
+    /// The [`substeps`] of one gap.
+    pub fn over(self, dt: f32) -> (usize, f32) {
+        substeps(dt, self.longest, self.most)
+    }
+}
+
+/// One row's part in a substep.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moving {
+    pub row: usize,
+    /// Model time.
+    pub length: f32,
+}
+
 /// One evaluation k of the field within a step of length h.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stage {
@@ -30,7 +64,7 @@ pub struct Stage {
 }
 
 /// The stages of one step of `solver`, for kernels that write their own loops; [`step`] is the same in
-/// tensors.
+/// tensors. A closed form is evaluated once.
 pub fn stages(solver: Solver) -> &'static [Stage] {
     const EULER: &[Stage] = &[Stage { weight: 1.0, reach: 0.0 }];
     const RK4: &[Stage] = &[
@@ -41,12 +75,13 @@ pub fn stages(solver: Solver) -> &'static [Stage] {
     ];
     match solver {
         Solver::Gru => &[],
-        Solver::Euler => EULER,
-        Solver::Rk4 => RK4,
+        Solver::Euler | Solver::Decay | Solver::Cfc => EULER,
+        Solver::Rk4 | Solver::GruOde => RK4,
     }
 }
 
-/// One step of length `h`, `[B, 1]`, from `z`, `[B, H]`. A step of 0 is the identity.
+/// One step of length `h`, `[B, 1]`, from `z`, `[B, H]`. A step of 0 is the identity, and so is any
+/// step of a solver that integrates no field.
 pub fn step(
     solver: Solver,
     velocity: impl Fn(Tensor<2>) -> Tensor<2>,
@@ -54,9 +89,9 @@ pub fn step(
     h: Tensor<2>,
 ) -> Tensor<2> {
     match solver {
-        Solver::Gru => z,
+        Solver::Gru | Solver::Decay | Solver::Cfc => z,
         Solver::Euler => z.clone() + velocity(z) * h,
-        Solver::Rk4 => {
+        Solver::Rk4 | Solver::GruOde => {
             let half = h.clone() * 0.5;
             let k1 = velocity(z.clone());
             let k2 = velocity(z.clone() + k1.clone() * half.clone());
@@ -142,12 +177,20 @@ mod tests {
         assert_eq!(substeps(1.2, 0.5, 8), (3, 0.4));
         assert_eq!(substeps(80.0, 0.5, 8), (8, 10.0));
         assert_eq!(substeps(f32::MAX, 1e-3, 4).0, 4);
+        for (solver, long) in
+            [(Solver::Rk4, 8), (Solver::GruOde, 8), (Solver::Decay, 1), (Solver::Cfc, 1)]
+        {
+            let settings =
+                ModelSettings { solver, max_step: 0.5, max_substeps: 8, ..Default::default() };
+            assert_eq!(Pace::of(&settings).over(80.0), (long, 80.0 / long as f32));
+            assert_eq!(Pace::of(&settings).over(0.0), (0, 0.0));
+        }
     }
 
     #[test]
     fn a_zero_step_is_the_identity() {
         let z = tensor(&[0.3, -0.7], [1, 2]);
-        for solver in [Solver::Gru, Solver::Euler, Solver::Rk4] {
+        for &solver in Solver::ALL {
             let out = step(solver, rotation, z.clone(), tensor(&[0.0], [1, 1]));
             assert_eq!(out.into_data().try_to_vec::<f32>().unwrap(), [0.3, -0.7]);
         }

@@ -20,6 +20,12 @@ pub const GRU: Color = Color(0x9a, 0xa3, 0xb2);
 pub const EULER: Color = Color(0xe6, 0x9f, 0x00);
 /// RK4.
 pub const RK4: Color = Color(0x2d, 0xb5, 0xa3);
+/// Decay.
+pub const DECAY: Color = Color(0xb8, 0x9a, 0x6a);
+/// CfC.
+pub const CFC: Color = Color(0xa6, 0xd8, 0x54);
+/// GRU-ODE.
+pub const GRU_ODE: Color = Color(0xe7, 0x8a, 0xf0);
 /// The most popular items.
 pub const POPULARITY: Color = Color(0xcc, 0x79, 0xa7);
 /// First-order Markov.
@@ -33,6 +39,9 @@ pub fn model_color(model: &str) -> Color {
         "gru" => GRU,
         "euler" => EULER,
         "rk4" => RK4,
+        "decay" => DECAY,
+        "cfc" => CFC,
+        "gru-ode" => GRU_ODE,
         "popularity" => POPULARITY,
         "markov" => MARKOV,
         _ => OTHER,

@@ -49,6 +49,9 @@ pub struct Palette {
     pub gru: Color32,
     pub euler: Color32,
     pub rk4: Color32,
+    pub decay: Color32,
+    pub cfc: Color32,
+    pub gru_ode: Color32,
     /// System 2, the reasoner; System 1 has the accent.
     pub system2: Color32,
     shadow: Color32,
@@ -82,6 +85,9 @@ pub const DARK: Palette = Palette {
     gru: rgb(0x9aa3b2),
     euler: rgb(0xe69f00),
     rk4: rgb(0x2db5a3),
+    decay: rgb(0xb89a6a),
+    cfc: rgb(0xa6d854),
+    gru_ode: rgb(0xe78af0),
     system2: rgb(0x8f7ee6),
     shadow: Color32::from_black_alpha(110),
 };
@@ -110,6 +116,9 @@ pub const LIGHT: Palette = Palette {
     gru: rgb(0x6a7486),
     euler: rgb(0xc17d00),
     rk4: rgb(0x128a7a),
+    decay: rgb(0x7d6234),
+    cfc: rgb(0x4f8a10),
+    gru_ode: rgb(0xb040bd),
     system2: rgb(0x6a57cc),
     shadow: Color32::from_black_alpha(40),
 };
@@ -121,6 +130,9 @@ impl Palette {
             Solver::Gru => self.gru,
             Solver::Euler => self.euler,
             Solver::Rk4 => self.rk4,
+            Solver::Decay => self.decay,
+            Solver::Cfc => self.cfc,
+            Solver::GruOde => self.gru_ode,
         }
     }
 

@@ -101,7 +101,7 @@ impl Fused {
             b_input: into.b_input,
             w_hidden: into.w_hidden,
             b_hidden: into.b_hidden,
-            field: into.field,
+            flow: into.flow,
         };
         let mut scoring = Sampled {
             head: head::Head {

@@ -2,9 +2,10 @@
 
 use pulp::Arch;
 
-use super::gemm::transpose;
+use super::flow::{Flow, turned};
+use crate::dynamics::flow;
 use crate::dynamics::packed::linear::Linear;
-use crate::settings::{Head, ModelSettings, Solver};
+use crate::settings::{Head, ModelSettings};
 
 /// Borrowed weights or gradients: `&[f32]` or `&mut [f32]`, shapes as in the parameters.
 pub(super) struct Named<T> {
@@ -18,23 +19,12 @@ pub(super) struct Named<T> {
     pub w_hidden: T,
     /// `[3H]`.
     pub b_hidden: T,
-    pub field: Option<NamedField<T>>,
+    /// The flow's; see [`flow::weights`].
+    pub flow: Vec<T>,
     /// `[H, N]`; none where the head is tied.
     pub head: Option<T>,
     /// `[N]`.
     pub head_bias: T,
-}
-
-/// The vector field's.
-pub(super) struct NamedField<T> {
-    /// `[H, 2H]`.
-    pub w_in: T,
-    /// `[2H]`.
-    pub b_in: T,
-    /// `[2H, H]`.
-    pub w_out: T,
-    /// `[H]`.
-    pub b_out: T,
 }
 
 impl<T> Named<T> {
@@ -49,12 +39,7 @@ impl<T> Named<T> {
             b_input: take(),
             w_hidden: take(),
             b_hidden: take(),
-            field: (settings.solver != Solver::Gru).then(|| NamedField {
-                w_in: take(),
-                b_in: take(),
-                w_out: take(),
-                b_out: take(),
-            }),
+            flow: flow::weights(settings.solver).iter().map(|_| take()).collect(),
             head: (settings.head == Head::Linear).then(&mut take),
             head_bias: take(),
         };
@@ -69,7 +54,7 @@ pub(super) struct Inner<'a> {
     pub b_input: &'a mut [f32],
     pub w_hidden: &'a mut [f32],
     pub b_hidden: &'a mut [f32],
-    pub field: Option<NamedField<&'a mut [f32]>>,
+    pub flow: Vec<&'a mut [f32]>,
 }
 
 /// The matrices that every step of the two scans multiplies by, laid out once a batch as the
@@ -79,35 +64,15 @@ pub(super) struct Layers {
     pub hidden: Linear,
     /// `[3H]` to `[H]`.
     pub hidden_back: Linear,
-    pub field: Option<FieldLayers>,
-}
-
-/// The vector field's.
-pub(super) struct FieldLayers {
-    /// `[H]` to `[2H]`.
-    pub inner: Linear,
-    /// `[2H]` to `[H]`.
-    pub inner_back: Linear,
-    /// `[2H]` to `[H]`.
-    pub outer: Linear,
-    /// `[H]` to `[2H]`.
-    pub outer_back: Linear,
+    pub flow: Option<Flow>,
 }
 
 impl Layers {
-    pub fn new(arch: Arch, weights: &Named<&[f32]>) -> Self {
-        let mut scratch = Vec::new();
-        let mut both = |weight: &[f32], bias: &[f32]| {
-            transpose(weight, bias.len(), &mut scratch);
-            let none = vec![0.0; weight.len() / bias.len()];
-            (Linear::from_rows(arch, weight, bias), Linear::from_rows(arch, &scratch, &none))
-        };
-        let (hidden, hidden_back) = both(weights.w_hidden, weights.b_hidden);
-        let field = weights.field.as_ref().map(|field| {
-            let (inner, inner_back) = both(field.w_in, field.b_in);
-            let (outer, outer_back) = both(field.w_out, field.b_out);
-            FieldLayers { inner, inner_back, outer, outer_back }
-        });
-        Self { hidden, hidden_back, field }
+    pub fn new(arch: Arch, settings: &ModelSettings, weights: &Named<&[f32]>) -> Self {
+        Self {
+            hidden: Linear::from_rows(arch, weights.w_hidden, weights.b_hidden),
+            hidden_back: turned(arch, weights.w_hidden, weights.b_hidden.len()),
+            flow: Flow::new(arch, settings, &weights.flow),
+        }
     }
 }
