@@ -9,7 +9,7 @@
 //! [`model`] puts them together over a [`batch`], [`parameters`] owns the weights, [`device`]
 //! says where all of it runs. [`fused`] is the same on the CPU with gradients by hand, for training,
 //! [`gpu`] the same on a GPU, and [`packed`] without them, for answering requests; [`attractor`] is
-//! the analysis of what was learned.
+//! the analysis of what was learned, and [`tsit5`] the adaptive reference for its solvers.
 
 pub mod attractor;
 pub mod batch;
@@ -23,3 +23,4 @@ pub mod model;
 pub mod packed;
 pub mod parameters;
 pub mod solver;
+pub mod tsit5;

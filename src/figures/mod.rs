@@ -21,11 +21,11 @@ pub const EULER: Color = Color(0xe6, 0x9f, 0x00);
 /// RK4.
 pub const RK4: Color = Color(0x2d, 0xb5, 0xa3);
 /// Decay.
-pub const DECAY: Color = Color(0xb8, 0x9a, 0x6a);
+pub const DECAY: Color = Color(0x87, 0x73, 0x4b);
 /// CfC.
-pub const CFC: Color = Color(0xa6, 0xd8, 0x54);
+pub const CFC: Color = Color(0xff, 0xd7, 0x9b);
 /// GRU-ODE.
-pub const GRU_ODE: Color = Color(0xe7, 0x8a, 0xf0);
+pub const GRU_ODE: Color = Color(0x9b, 0x23, 0xff);
 /// The most popular items.
 pub const POPULARITY: Color = Color(0xcc, 0x79, 0xa7);
 /// First-order Markov.

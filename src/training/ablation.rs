@@ -59,6 +59,10 @@ pub fn run(
         epochs: plan.config.training.epochs,
         steps_per_epoch: trainer::steps_per_epoch(prepared, &plan.config),
     });
+    if prepared.data.truth.is_some() {
+        context.progress(Some(0.0), "Working out the ceiling");
+        prepared.ceiling(context)?;
+    }
     let label = info.label();
     let at_once = parallel(plan, &info);
     let task = |key: &RunKey| Task {

@@ -1,17 +1,22 @@
 //! What the runs of a plan share: filtered data, its split, the baselines' ranks.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::TrainError;
 use super::baselines::{Baseline, Counted};
+use super::ceiling::Ceiling;
 use super::evaluate::{excluded, per_query};
 use crate::data::filter::filter;
-use crate::data::split::{Split, split};
+use crate::data::split::{Query, Split, split};
 use crate::data::{Dataset, import::ImportOptions, load};
+use crate::dynamics::device;
 use crate::evaluation::{mean_metric, rank};
-use crate::jobs::Context;
+use crate::jobs::{Cancelled, Context};
 use crate::runs::{BaselineRecord, DataRecord};
 use crate::settings::{Config, Protocol, Targets};
+
+/// The name of the ceiling in tables and JSON.
+const CEILING: &str = "ceiling";
 
 /// Data ready to train on.
 pub struct Prepared {
@@ -20,6 +25,9 @@ pub struct Prepared {
     pub record: DataRecord,
     /// Ranks of the test targets under each baseline.
     pub baselines: Vec<(Baseline, Vec<u32>)>,
+    mask_seen: bool,
+    /// Once it was asked for.
+    ceiling: OnceLock<BaselineRecord>,
 }
 
 impl Prepared {
@@ -74,21 +82,52 @@ impl Prepared {
             }
             baselines.push((baseline, ranks));
         }
-        Ok(Self { data: Arc::new(data), split, record, baselines })
+        Ok(Self {
+            data: Arc::new(data),
+            split,
+            record,
+            baselines,
+            mask_seen: config.evaluation.mask_seen,
+            ceiling: OnceLock::new(),
+        })
     }
 
     /// The baselines' figures for a run's summary.
     pub fn baseline_records(&self) -> Vec<BaselineRecord> {
-        self.baselines
-            .iter()
-            .map(|(baseline, ranks)| {
-                let metrics = per_query(ranks);
-                BaselineRecord {
-                    name: baseline.word().to_owned(),
-                    hr10: mean_metric(&[metrics.hit]),
-                    ndcg10: mean_metric(&[metrics.ndcg]),
-                }
-            })
-            .collect()
+        self.baselines.iter().map(|(baseline, ranks)| record(baseline.word(), ranks)).collect()
+    }
+
+    /// How well the test queries can be answered at all, where it is known how the data was made;
+    /// worked out when it is first asked for, about a second for the built-in set.
+    ///
+    /// # Errors
+    /// [`Cancelled`].
+    pub fn ceiling<E>(
+        &self,
+        context: &Context<E>,
+    ) -> Result<Option<BaselineRecord>, Cancelled> {
+        if let Some(known) = self.ceiling.get() {
+            return Ok(Some(known.clone()));
+        }
+        let Some(truth) = &self.data.truth else { return Ok(None) };
+        let data = &self.data;
+        let judge = |query: &Query, scores: &[f32]| {
+            let target = data.item[query.target] as usize;
+            rank(scores, target, &excluded(data, query, self.mask_seen))
+        };
+        let control = context.control();
+        let go_on = || control.checkpoint();
+        let ceiling = Ceiling::new(truth);
+        let ranks = ceiling.each(data, &self.split.test, device::cores(), judge, go_on)?;
+        Ok(Some(self.ceiling.get_or_init(|| record(CEILING, &ranks)).clone()))
+    }
+}
+
+fn record(name: &str, ranks: &[u32]) -> BaselineRecord {
+    let metrics = per_query(ranks);
+    BaselineRecord {
+        name: name.to_owned(),
+        hr10: mean_metric(&[metrics.hit]),
+        ndcg10: mean_metric(&[metrics.ndcg]),
     }
 }

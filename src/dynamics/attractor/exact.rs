@@ -5,7 +5,7 @@ use super::field::VectorField;
 use super::flow::{Flow, is_closed_form};
 use crate::dynamics::flow;
 use crate::dynamics::parameters::Matrix;
-use crate::dynamics::solver::Pace;
+use crate::dynamics::solver::{Pace, stages};
 use crate::settings::{Head, ModelSettings, Solver};
 
 /// System 1 in f64: the GRU at events, the flow of its solver over gaps, and its head.
@@ -159,6 +159,11 @@ impl Exact {
         let refine = refine.max(1);
         let (count, length) = self.pace.over(dt);
         (count * refine, f64::from(length / refine as f32))
+    }
+
+    /// How often a gap of `dt` model time evaluates the flow.
+    pub fn evaluations(&self, dt: f32) -> usize {
+        self.steps(dt, 1).0 * stages(self.solver).len()
     }
 
     /// Flow `h`, `[H]`, over `dt` of model time as the model does it, with its solver and its
