@@ -427,7 +427,8 @@ mod tests {
             truth.choices(z, &mut chances);
             assert!((chances.iter().sum::<f64>() - 1.0).abs() < 1e-9);
             // Does the likeliest item come as often as it should?
-            let best = (0..chances.len()).max_by(|&a, &b| chances[a].total_cmp(&chances[b])).unwrap();
+            let best =
+                (0..chances.len()).max_by(|&a, &b| chances[a].total_cmp(&chances[b])).unwrap();
             expected += chances[best];
             variance += chances[best] * (1.0 - chances[best]);
             taken += f64::from(u8::from(item as usize == best));

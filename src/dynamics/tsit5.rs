@@ -97,7 +97,7 @@ pub fn integrate(
     let mut slopes: [Vec<f64>; 7] = std::array::from_fn(|_| vec![0.0; z.len()]);
     field.velocity(z, &mut slopes[0]);
     work.evaluations += 1;
-    let (mut done, mut last_error) = (0.0, 1e-4);
+    let (mut done, mut last_error) = (0.0, 1e-4f64);
     let mut step = first_step(z, &slopes[0], tolerance).min(span);
     let mut point = z.to_vec();
     for _ in 0..PATIENCE {

@@ -121,11 +121,7 @@ impl AblationTable {
         rows.extend(baselines.iter().map(|record| counted_row(record, device)));
         let ceiling = runs.iter().find_map(|(summary, _)| summary.ceiling.as_ref());
         if let Some(record) = ceiling {
-            rows.push(TableRow {
-                baseline: false,
-                ceiling: true,
-                ..counted_row(record, device)
-            });
+            rows.push(TableRow { baseline: false, ceiling: true, ..counted_row(record, device) });
             for row in &mut rows {
                 row.ceiling_share = Some(CeilingShare {
                     hr10: row.hr10.mean / record.hr10.mean,

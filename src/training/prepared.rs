@@ -102,10 +102,7 @@ impl Prepared {
     ///
     /// # Errors
     /// [`Cancelled`].
-    pub fn ceiling<E>(
-        &self,
-        context: &Context<E>,
-    ) -> Result<Option<BaselineRecord>, Cancelled> {
+    pub fn ceiling<E>(&self, context: &Context<E>) -> Result<Option<BaselineRecord>, Cancelled> {
         if let Some(known) = self.ceiling.get() {
             return Ok(Some(known.clone()));
         }

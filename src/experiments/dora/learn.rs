@@ -206,9 +206,8 @@ impl Setting<'_> {
         let settings = &self.config.adapter;
         let recurrent = settings.parts == AdapterParts::Recurrent;
         let flow = flow::weights(self.config.model.solver);
-        let of_flow = |name: &str| {
-            flow.iter().any(|weight| weight.name == name && weight.inputs.is_some())
-        };
+        let of_flow =
+            |name: &str| flow.iter().any(|weight| weight.name == name && weight.inputs.is_some());
         let adapted = |name: &str| {
             let inner = matches!(name, "gru.w_input" | "gru.w_hidden") || of_flow(name);
             name == "head.w" || recurrent && inner

@@ -16,8 +16,7 @@ fn prepared(users: usize) -> Prepared {
 
 fn ranks_of(prepared: &Prepared, ceiling: &Ceiling<'_>) -> Vec<u32> {
     let data = &prepared.data;
-    let judge =
-        |query: &Query, scores: &[f32]| rank(scores, data.item[query.target] as usize, &[]);
+    let judge = |query: &Query, scores: &[f32]| rank(scores, data.item[query.target] as usize, &[]);
     ceiling.each(data, &prepared.split.test, 2, judge, || Ok(())).unwrap()
 }
 
@@ -70,7 +69,8 @@ fn a_wrong_field_costs_it_dearly() {
     let turned = DriftField { rotation: -truth.field.rotation, ..truth.field.clone() };
     let still = DriftField { rotation: 0.0, decay: 0.0, ..truth.field.clone() };
     for field in [turned, still] {
-        let wrong = quality(&ranks_of(&prepared, &Ceiling { field: &field, ..Ceiling::new(&truth) }));
+        let wrong =
+            quality(&ranks_of(&prepared, &Ceiling { field: &field, ..Ceiling::new(&truth) }));
         assert!(wrong[0] < right[0] - 0.05 && wrong[1] < right[1] - 0.03, "{wrong:?} {right:?}");
     }
 }
@@ -102,7 +102,12 @@ fn its_probabilities_are_calibrated() {
 fn it_stops_when_it_is_told_to() {
     let prepared = prepared(10);
     let truth = prepared.data.truth.clone().unwrap();
-    let stopped =
-        Ceiling::new(&truth).each(&prepared.data, &prepared.split.test, 2, |_, _| (), || Err(Cancelled));
+    let stopped = Ceiling::new(&truth).each(
+        &prepared.data,
+        &prepared.split.test,
+        2,
+        |_, _| (),
+        || Err(Cancelled),
+    );
     assert!(stopped.is_err());
 }
