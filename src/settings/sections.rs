@@ -283,7 +283,7 @@ config! {
         max_step: f64 = 1.0, number_log(0.01, 100.0), "Longest step", "dt",
             "A gap longer than this, in model time, is integrated in several substeps.";
         max_substeps: usize = 1, integer(1, 64), "Substeps, at most", "",
-            "Cap on the substeps of one gap; 1 is DeepM3's single step.";
+            "Cap on the substeps of one gap; 1 is DeepM3's single step. gru-ode takes as many as keep it stable, decay and cfc need none.";
         decay: f64 = 0.0, number(0.0, 10.0), "State decay", "/dt",
             "Rate at which the field of euler and rk4 pulls the state to 0, beside what it learns; 0 is DeepM3's field. A long gap then needs substeps: decay times substep must stay below 2.";
         targets: Targets = Targets::All, Kind::Choice(Targets::WORDS), "Targets", "",

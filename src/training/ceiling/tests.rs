@@ -54,7 +54,8 @@ fn it_beats_every_baseline_and_comes_up_to_the_oracle() {
 
 #[test]
 fn a_finer_grid_changes_nothing() {
-    let prepared = prepared(40);
+    let mut prepared = prepared(300);
+    prepared.split.test.truncate(30);
     let truth = prepared.data.truth.clone().unwrap();
     let coarse = ranks_of(&prepared, &Ceiling::new(&truth));
     let fine = ranks_of(&prepared, &Ceiling { spacing: SPACING / 3.0, ..Ceiling::new(&truth) });
@@ -100,7 +101,7 @@ fn its_probabilities_are_calibrated() {
 
 #[test]
 fn it_stops_when_it_is_told_to() {
-    let prepared = prepared(10);
+    let prepared = prepared(300);
     let truth = prepared.data.truth.clone().unwrap();
     let stopped = Ceiling::new(&truth).each(
         &prepared.data,
