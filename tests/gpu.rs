@@ -82,7 +82,7 @@ fn batch(step: usize) -> Batch {
 #[test]
 fn a_hundred_steps_take_gpu_and_cpu_the_same_way() {
     let Some(device) = gpu() else { return };
-    for &solver in Solver::WITH_STATE {
+    for solver in [Solver::Gru, Solver::Euler, Solver::Rk4] {
         let model = ModelSettings {
             solver,
             hidden: 6,

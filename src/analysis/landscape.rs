@@ -129,6 +129,25 @@ pub struct TruthMatch {
 }
 
 impl Landscape {
+    /// What must be said of the fixed points of a model that integrates no field.
+    pub fn caveat(&self) -> Option<&'static str> {
+        match self.solver {
+            Solver::Gru
+            | Solver::Euler
+            | Solver::Rk4
+            | Solver::GruOde
+            | Solver::SasRec
+            | Solver::TiSasRec => None,
+            Solver::Decay => Some(
+                "Decay is linear: every state goes to the one rest, each unit at a rate of its own.",
+            ),
+            Solver::Cfc => Some(
+                "CfC crosses a gap by a formula. Where it rests is exact; how fast states come there \
+                 and the basins are those of many short gaps.",
+            ),
+        }
+    }
+
     /// The one kept with run `id`, where it was made with these options by this version. One that
     /// cannot be read counts as none: it is made anew.
     pub fn kept(store: &RunStore, id: &str, options: SurveyOptions) -> Option<Self> {

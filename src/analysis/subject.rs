@@ -57,16 +57,16 @@ impl Subject {
         let exact = Exact::new(settings, items, weights);
         let others = Solver::WITH_STATE
             .iter()
-            .filter(|&&solver| solver != settings.solver && settings.solver != Solver::Gru)
-            .map(|&solver| (solver, integrated_by(solver, settings, items, weights)))
+            .filter(|&&solver| solver != settings.solver)
+            .filter_map(|&solver| Some((solver, integrated_by(solver, settings, items, weights)?)))
             .collect();
         let ids = model.data.user_ids.iter().enumerate();
         let users = ids.map(|(user, id)| (id.clone(), user)).collect();
         Self { exact, others, users, model }
     }
 
-    /// The same weights with gaps integrated by `solver`; `None` where the run has no field to
-    /// integrate.
+    /// The same weights with gaps integrated by `solver`, or not at all; `None` where the run's flow
+    /// is no field that it could integrate.
     pub fn integrated_by(&self, solver: Solver) -> Option<&Exact> {
         if solver == self.exact.solver() {
             return Some(&self.exact);
@@ -121,18 +121,18 @@ impl Subject {
     }
 }
 
+/// `None` where the other solver has a flow with other weights, or these have none.
 fn integrated_by(
     solver: Solver,
     settings: &ModelSettings,
     items: usize,
     weights: &[Matrix],
-) -> Exact {
+) -> Option<Exact> {
+    if settings.solver == Solver::Gru {
+        return None;
+    }
     let settings = ModelSettings { solver, ..settings.clone() };
-    // A GRU has no field; all else stays where it is.
-    let kept: Vec<Matrix> = weights
-        .iter()
-        .filter(|matrix| solver != Solver::Gru || !matrix.name.starts_with("field."))
-        .cloned()
-        .collect();
-    Exact::new(&settings, items, &kept)
+    // What a GRU does not use, it leaves out.
+    let kept = parameters::fit(&settings, items, weights.to_vec()).ok()?;
+    Some(Exact::new(&settings, items, &kept))
 }

@@ -8,7 +8,7 @@ use crate::dynamics::parameters;
 use crate::jobs::{self, Context, Control};
 use crate::runs::RunStore;
 use crate::serving::ServedModel;
-use crate::settings::{Config, Solver, Warp};
+use crate::settings::{Config, Solver};
 use crate::training::Prepared;
 
 fn context() -> Context<()> {
@@ -41,7 +41,8 @@ fn pooled_states_are_those_on_the_users_ways() {
     let range = query.start..query.target + 1;
     let (items, times) = (&data.item[range.clone()], &data.time[range.clone()]);
     let last = *times.last().unwrap();
-    let path = attractor::path(&subject.exact, Warp::Linear, items, times, last, 1);
+    let path =
+        attractor::path(&subject.exact, subject.model.config.model.warp, items, times, last, 1);
     let befores: Vec<usize> = pooled
         .before
         .iter()

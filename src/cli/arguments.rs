@@ -131,7 +131,7 @@ pub struct ConfigOptions {
 pub struct TrainOptions {
     #[command(flatten)]
     pub config: ConfigOptions,
-    /// gru, euler or rk4
+    /// gru, euler, rk4, decay, cfc or gru-ode
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
     /// Go on with an interrupted run (id, unique prefix, or `latest`)
@@ -183,6 +183,12 @@ pub struct EvaluateOptions {
     /// The run's data, where it has moved since
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
+    /// Hold the run's solver, and others of its field, against adaptive steps (Tsit5)
+    #[arg(long)]
+    pub reference: bool,
+    /// How large the error of an adaptive step may be, relative and absolute
+    #[arg(long, default_value = "1e-6", value_name = "SIZE", requires = "reference")]
+    pub tolerance: f64,
 }
 
 #[derive(Debug, Args)]

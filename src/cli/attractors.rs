@@ -150,6 +150,9 @@ fn print(landscape: &Landscape, journey: Option<&Journey>) {
             );
         }
     }
+    if let Some(caveat) = landscape.caveat() {
+        println!("\n{caveat}");
+    }
     println!(
         "\nmedian user span {:.1} days; {:.1} % of visited states reach no attractor",
         landscape.median_span_days,

@@ -12,6 +12,7 @@ use super::arguments::{BenchOptions, BenchWhat, Common};
 use super::output;
 use crate::dynamics::batch::Batch;
 use crate::dynamics::device;
+use crate::dynamics::flow;
 use crate::dynamics::fused::{Fused, FusedAdam, sgemm_gflops};
 use crate::dynamics::gpu::OnGpu;
 use crate::dynamics::model::System1;
@@ -99,7 +100,9 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
 fn step_gflop(solver: Solver) -> f64 {
     let (rows, length, items, hidden) = (ROWS as f64, LENGTH as f64, ITEMS as f64, 128.0f64);
     let gates = 12.0 * hidden * hidden * length;
-    let field = 8.0 * hidden * hidden * (length - 1.0) * stages(solver).len() as f64;
+    let matrices = flow::weights(solver).iter().filter(|weight| weight.inputs.is_some());
+    let flow: f64 = matrices.map(|m| m.shape(128).iter().product::<usize>() as f64).sum();
+    let field = 2.0 * flow * (length - 1.0) * stages(solver).len() as f64;
     3.0 * rows * (gates + field + 2.0 * hidden * items) / 1e9
 }
 

@@ -11,6 +11,7 @@ mod devices;
 mod experiment;
 mod live;
 mod output;
+mod reference;
 mod runs;
 mod scale;
 mod train;

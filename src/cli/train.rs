@@ -133,7 +133,7 @@ fn events(common: &Common, keys: Vec<RunKey>, ended: Ended) -> Result<Context<Tr
     output::context(common, move |event: TrainEvent| {
         let name = |run: usize| {
             keys.get(run)
-                .map(|key| format!("{:<5} seed {:<3}", key.solver.word(), key.seed))
+                .map(|key| format!("{:<7} seed {:<3}", key.solver.word(), key.seed))
                 .unwrap_or_default()
         };
         match event {
@@ -357,6 +357,9 @@ pub fn evaluate(options: &EvaluateOptions, common: &Common) -> Result<()> {
     let info = device::choose(if on_cpu { &DeviceChoice::Cpu } else { &common.device })?;
     let (device, label) = (info.open()?, info.label());
     let at = (&info, &device);
+    if options.reference {
+        return super::reference::print(&store, &summary, &config, &prepared, options, common);
+    }
     let (ranks, latency) = judge(&store, &config, &summary, &prepared, at, &context)?;
     let metrics = per_query(&ranks);
     let (hr10, ndcg10) = (mean_metric(&[metrics.hit]), mean_metric(&[metrics.ndcg]));

@@ -70,6 +70,10 @@ const EXPLORING: f64 = 1.3;
 const EXPLORE_SHARE: f64 = 0.25;
 /// How far an event draws the user towards the item taken, 0..=1.
 const PULL: f64 = 0.85;
+/// Deviation, on each axis, of the places where users begin, around the middle of the plane.
+pub const BEGIN: f64 = 1.6;
+/// Longest step of the flow behind the set, in days.
+const STEP_DAYS: f64 = 0.05;
 /// Shortest and longest gap, in days.
 const GAP_DAYS: (f64, f64) = (0.15, 8.0);
 const MS_PER_DAY: f64 = 86_400_000.0;
@@ -93,8 +97,13 @@ impl DriftField {
     }
 
     /// Where `z` is `days` later (RK4 with steps of at most 0.05 days).
-    pub fn flow(&self, mut z: [f64; 2], days: f64) -> [f64; 2] {
-        let steps = (days / 0.05).ceil().max(1.0);
+    pub fn flow(&self, z: [f64; 2], days: f64) -> [f64; 2] {
+        self.flow_in_steps(z, days, STEP_DAYS)
+    }
+
+    /// The same with steps of at most `longest` days.
+    pub fn flow_in_steps(&self, mut z: [f64; 2], days: f64, longest: f64) -> [f64; 2] {
+        let steps = (days / longest).ceil().max(1.0);
         let h = days / steps;
         let ahead = |z: [f64; 2], k: [f64; 2], h: f64| [z[0] + h * k[0], z[1] + h * k[1]];
         for _ in 0..steps as usize {
@@ -133,6 +142,49 @@ impl DriftField {
     }
 }
 
+/// Where an event with an item at `place` leaves a user at `z`.
+fn drawn(z: [f64; 2], place: [f64; 2]) -> [f64; 2] {
+    let axis = |axis: usize| z[axis] + PULL * (place[axis] - z[axis]);
+    [axis(0), axis(1)]
+}
+
+impl DriftTruth {
+    /// Where an event with `item` leaves a user at `z`.
+    ///
+    /// # Panics
+    /// Where there is no such item.
+    pub fn after(&self, z: [f64; 2], item: usize) -> [f64; 2] {
+        drawn(z, self.item_place[item])
+    }
+
+    /// The probability of each item at an event of a user at `z`: what the set is drawn from. Fills
+    /// `out`, `[N]`.
+    pub fn choices(&self, z: [f64; 2], out: &mut [f64]) {
+        let nearest = nearest(&self.item_place, z);
+        let mut totals = [0.0; 2];
+        let chance = |place: &[f64; 2], width: f64| weight(distance2(z, *place) - nearest, width);
+        for place in &self.item_place {
+            totals[0] += chance(place, FOCUS);
+            totals[1] += chance(place, EXPLORING);
+        }
+        for (out, place) in out.iter_mut().zip(&self.item_place) {
+            *out = (1.0 - EXPLORE_SHARE) * chance(place, FOCUS) / totals[0]
+                + EXPLORE_SHARE * chance(place, EXPLORING) / totals[1];
+        }
+    }
+}
+
+/// Squared distance of the item nearest to `z`.
+fn nearest(places: &[[f64; 2]], z: [f64; 2]) -> f64 {
+    places.iter().map(|place| distance2(z, *place)).fold(f64::INFINITY, f64::min)
+}
+
+/// How likely an item is whose squared distance is `beyond` more than that of the nearest; relative to
+/// that one, so that a state far out still has weights above 0.
+fn weight(beyond: f64, width: f64) -> f64 {
+    (-beyond / (2.0 * width * width)).exp()
+}
+
 fn distance2(a: [f64; 2], b: [f64; 2]) -> f64 {
     (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)
 }
@@ -165,7 +217,7 @@ pub fn drift(
     let mut weights = vec![0.0; options.items];
     for user in 0..options.users {
         go_on()?;
-        let mut z = [1.6 * normal(&mut rng), 1.6 * normal(&mut rng)];
+        let mut z = [BEGIN * normal(&mut rng), BEGIN * normal(&mut rng)];
         let mut day = rng.random::<f64>() * 365.0;
         let events = rng.random_range(14..=22);
         for _ in 0..events {
@@ -175,9 +227,7 @@ pub fn drift(
             columns.user.push(user as u32);
             columns.item.push(item as u32);
             columns.time.push((EPOCH_MS + day * MS_PER_DAY).round() as i64);
-            for (axis, value) in z.iter_mut().enumerate() {
-                *value += PULL * (item_place[item][axis] - *value);
-            }
+            z = drawn(z, item_place[item]);
             let (shortest, longest) = (GAP_DAYS.0.ln(), GAP_DAYS.1.ln());
             let gap = (shortest + (longest - shortest) * rng.random::<f64>()).exp();
             z = field.flow(z, gap);
@@ -229,11 +279,10 @@ fn choose(
     weights: &mut [f64],
     rng: &mut impl Rng,
 ) -> usize {
-    let nearest = places.iter().map(|q| distance2(z, *q)).fold(f64::INFINITY, f64::min);
+    let nearest = nearest(places, z);
     let mut total = 0.0;
     for (weight, place) in weights.iter_mut().zip(places) {
-        // Relative to the nearest item, so that a state far out still has weights above 0.
-        *weight = (-(distance2(z, *place) - nearest) / (2.0 * width * width)).exp();
+        *weight = self::weight(distance2(z, *place) - nearest, width);
         total += *weight;
     }
     let mut left = rng.random::<f64>() * total;
@@ -365,6 +414,34 @@ mod tests {
             let near = [attractor[0] + 0.2, attractor[1] - 0.2];
             let later = truth.field.flow(near, 60.0);
             assert!(distance2(later, attractor).sqrt() < 1e-3, "{later:?} {attractor:?}");
+        }
+    }
+
+    #[test]
+    fn items_are_taken_as_often_as_the_truth_says() {
+        let data = drift(DriftOptions { users: 400, ..DriftOptions::default() });
+        let truth = data.truth.clone().unwrap();
+        let mut chances = vec![0.0; data.items()];
+        let (mut expected, mut taken, mut variance) = (0.0, 0.0, 0.0);
+        for (&item, &z) in data.item.iter().zip(&truth.state) {
+            truth.choices(z, &mut chances);
+            assert!((chances.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+            // Does the likeliest item come as often as it should?
+            let best =
+                (0..chances.len()).max_by(|&a, &b| chances[a].total_cmp(&chances[b])).unwrap();
+            expected += chances[best];
+            variance += chances[best] * (1.0 - chances[best]);
+            taken += f64::from(u8::from(item as usize == best));
+        }
+        assert!((taken - expected).abs() < 4.0 * f64::sqrt(variance), "{taken} {expected}");
+    }
+
+    #[test]
+    fn long_steps_lead_where_short_ones_do() {
+        let truth = drift(DriftOptions { users: 1, ..DriftOptions::default() }).truth.unwrap();
+        for z in [[0.3, -0.2], [2.0, 1.0], [-3.0, 2.5]] {
+            let (fine, coarse) = (truth.field.flow(z, 7.9), truth.field.flow_in_steps(z, 7.9, 0.2));
+            assert!(distance2(fine, coarse).sqrt() < 1e-4);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Histories as the model wants them: fixed shape, padded at the front, time in model units.
 
+use super::solver::Pace;
 use crate::settings::{ModelSettings, Warp};
 
 const MS_PER_DAY: f32 = 86_400_000.0;
@@ -100,7 +101,7 @@ impl Batch {
             let gaps = &self.dt[position * self.rows..(position + 1) * self.rows];
             let plan: Vec<(usize, f32)> = gaps
                 .iter()
-                .map(|&dt| super::solver::substeps(dt, model.max_step as f32, model.max_substeps))
+                .map(|&dt| Pace::of(model).over(dt))
                 .map(|(count, h)| (count * refine, h / refine as f32))
                 .collect();
             let most = plan.iter().map(|(count, _)| *count).max().unwrap_or(0);

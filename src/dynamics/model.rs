@@ -6,9 +6,8 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use super::batch::Batch;
 use super::cell::GruCell;
 use super::excitation;
-use super::field::TanhField;
-use super::solver;
-use crate::settings::{Head, ModelSettings, Solver, Targets};
+use super::flow::Flow;
+use crate::settings::{Head, ModelSettings, Targets};
 
 /// System 1 with its weights on a device. Cheap to build: it only arranges tensors.
 #[derive(Debug, Clone)]
@@ -18,7 +17,7 @@ pub struct System1 {
     w_input: Tensor<2>,
     b_input: Tensor<2>,
     cell: GruCell,
-    field: Option<TanhField>,
+    flow: Option<Flow>,
     head_weight: Option<Tensor<2>>,
     head_bias: Tensor<2>,
     /// Each substep is cut into this many: 1, or 2 to see the solver's error.
@@ -43,13 +42,7 @@ impl System1 {
         let mut take = || next.next().unwrap_or_else(|| unreachable!("parameter list too short"));
         let (embedding, w_input, b_input) = (take(), take(), take());
         let cell = GruCell { w_hidden: take(), b_hidden: take() };
-        let field = (settings.solver != Solver::Gru).then(|| TanhField {
-            decay: settings.decay,
-            w_in: take(),
-            b_in: take(),
-            w_out: take(),
-            b_out: take(),
-        });
+        let flow = Flow::new(settings, &mut take);
         // Item dynamics lift scores on the CPU alone.
         (0..excitation::matrices(settings)).for_each(|_| drop(take()));
         let head_weight = (settings.head == Head::Linear).then(&mut take);
@@ -60,7 +53,7 @@ impl System1 {
             w_input,
             b_input,
             cell,
-            field,
+            flow,
             head_weight,
             head_bias,
             refine: 1,
@@ -91,7 +84,7 @@ impl System1 {
 
         // The gap after the last event is flowed only where the query asks for it.
         let flowed = if self.settings.query_gap { len } else { len - 1 };
-        let (lengths, counts) = match &self.field {
+        let (lengths, counts) = match &self.flow {
             Some(_) => batch.steps(&self.settings, flowed, self.refine),
             None => (Vec::new(), vec![0; flowed]),
         };
@@ -120,11 +113,11 @@ impl System1 {
             if !self.settings.query_gap && (every_position || last) {
                 states.push(state.clone());
             }
-            if let (Some(field), Some(lengths)) = (&self.field, &lengths) {
+            if let (Some(flow), Some(lengths)) = (&self.flow, &lengths) {
                 for _ in 0..counts.get(position).copied().unwrap_or(0) {
                     let at = substep * rows..(substep + 1) * rows;
                     let h = lengths.clone().slice_dim(0, at);
-                    state = solver::step(self.settings.solver, |z| field.velocity(z), state, h);
+                    state = flow.step(self.settings.solver, state, h);
                     substep += 1;
                 }
             }
@@ -183,9 +176,9 @@ impl System1 {
     }
 
     /// Largest relative change of the last states when every substep is halved: how far the
-    /// solver's own error is from negligible. 0 for `gru`, NaN where the device fails.
+    /// solver's own error is from negligible, or how far a closed form is from a flow. 0 for `gru`, NaN where the device fails.
     pub fn step_halving_error(&self, batch: &Batch) -> f64 {
-        if self.field.is_none() {
+        if self.flow.is_none() {
             return 0.0;
         }
         let mut finer = self.clone();
@@ -208,7 +201,7 @@ impl System1 {
 mod tests {
     use super::*;
     use crate::dynamics::parameters;
-    use crate::settings::Warp;
+    use crate::settings::{Solver, Warp};
 
     fn model(settings: &ModelSettings) -> System1 {
         let weights = parameters::initial(settings, 12, 3);
@@ -289,6 +282,9 @@ mod tests {
             (Solver::Euler, Head::Tied),
             (Solver::Rk4, Head::Linear),
             (Solver::Rk4, Head::Tied),
+            (Solver::GruOde, Head::Linear),
+            (Solver::Cfc, Head::Linear),
+            (Solver::Decay, Head::Tied),
         ] {
             let settings =
                 ModelSettings { query_gap: true, head, targets: Targets::All, ..small(solver) };

@@ -5,6 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::excitation::FEATURES;
+use super::flow;
 use crate::settings::{Head, ItemDynamics, ModelSettings, Solver};
 
 /// A named matrix on the host. Biases are matrices of one row.
@@ -102,12 +103,8 @@ fn specs(model: &ModelSettings, items: usize) -> Vec<Spec> {
         specs.push(spec("gru.w_hidden", [h, 3 * h], bound(h)));
         specs.push(spec("gru.b_hidden", [1, 3 * h], bound(h)));
     }
-    if matches!(model.solver, Solver::Euler | Solver::Rk4) {
-        specs.push(spec("field.w_in", [h, 2 * h], bound(h)));
-        specs.push(spec("field.b_in", [1, 2 * h], bound(h)));
-        specs.push(spec("field.w_out", [2 * h, h], bound(2 * h)));
-        specs.push(spec("field.b_out", [1, h], bound(2 * h)));
-    }
+    let flow = flow::weights(model.solver).iter();
+    specs.extend(flow.map(|weight| spec(weight.name, weight.shape(h), bound(weight.fan_in * h))));
     if model.item_dynamics != ItemDynamics::None {
         specs.push(spec("items.w", [h, FEATURES], Initial::Zero));
         specs.push(spec("items.b", [1, FEATURES], Initial::Even(ITEM_WEIGHT)));
@@ -219,6 +216,7 @@ pub fn upload(matrices: &[Matrix], device: &Device) -> Vec<Tensor<2>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Solver;
 
     #[test]
     fn the_same_seed_gives_the_same_weights_and_padding_is_zero() {
@@ -241,6 +239,16 @@ mod tests {
         let gru = ModelSettings { solver: Solver::Gru, ..model.clone() };
         let error = fit(&model, 5, initial(&gru, 5, 1)).unwrap_err();
         assert_eq!(error, ParameterError::Missing("field.w_in".to_owned()));
+        // No two kinds of flow take each other's weights, but the two solvers of one field do.
+        for &solver in Solver::WITH_STATE {
+            let weights = initial(&ModelSettings { solver, ..model.clone() }, 5, 1);
+            for &other in Solver::WITH_STATE {
+                let fits =
+                    fit(&ModelSettings { solver: other, ..model.clone() }, 5, weights.clone());
+                let shared = flow::weights(solver) == flow::weights(other) || other == Solver::Gru;
+                assert_eq!(fits.is_ok(), shared, "{solver:?} {other:?}");
+            }
+        }
         let mut broken = initial(&model, 5, 1);
         broken[1].values[3] = f32::NAN;
         assert!(matches!(fit(&model, 5, broken), Err(ParameterError::NotFinite(_))));

@@ -7,7 +7,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::settings::Solver;
+use crate::settings::{ModelSettings, Solver};
 
 /// The substeps of one gap `dt` (model time, ≥ 0): how many, and how long each is.
 pub fn substeps(dt: f32, max_step: f32, max_substeps: usize) -> (usize, f32) {
@@ -20,6 +20,50 @@ pub fn substeps(dt: f32, max_step: f32, max_substeps: usize) -> (usize, f32) {
     (count, dt / count as f32)
 }
 
+/// Longest substep of GRU-ODE and most substeps of one gap, so that none is longer than RK4 is stable
+/// for in 19 years of model time at gap / 10 days.
+const STABLE: f32 = 1.0;
+const MOST: usize = 256;
+
+/// How a model cuts its gaps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// Longest substep, in model time.
+    pub longest: f32,
+    /// Most substeps of one gap.
+    pub most: usize,
+}
+
+impl Pace {
+    /// That of `settings`. A closed form crosses every gap in one evaluation. GRU-ODE relaxes at rates
+    /// below 1 wherever it has learned nothing, which RK4 follows in steps of 1, but no longer in
+    /// steps of 3: it takes as many as that needs, so that no gap makes a state run away.
+    pub fn of(settings: &ModelSettings) -> Self {
+        match settings.solver {
+            Solver::Decay | Solver::Cfc => Self { longest: f32::INFINITY, most: 1 },
+            Solver::GruOde => {
+                Self { longest: f32::min(settings.max_step as f32, STABLE), most: MOST }
+            }
+            Solver::Gru | Solver::Euler | Solver::Rk4 | Solver::SasRec | Solver::TiSasRec => {
+                Self { longest: settings.max_step as f32, most: settings.max_substeps }
+            }
+        }
+    }
+
+    /// The [`substeps`] of one gap.
+    pub fn over(self, dt: f32) -> (usize, f32) {
+        substeps(dt, self.longest, self.most)
+    }
+}
+
+/// One row's part in a substep.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moving {
+    pub row: usize,
+    /// Model time.
+    pub length: f32,
+}
+
 /// One evaluation k of the field within a step of length h.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stage {
@@ -30,7 +74,7 @@ pub struct Stage {
 }
 
 /// The stages of one step of `solver`, for kernels that write their own loops; [`step`] is the same in
-/// tensors.
+/// tensors. A closed form is evaluated once.
 pub fn stages(solver: Solver) -> &'static [Stage] {
     const EULER: &[Stage] = &[Stage { weight: 1.0, reach: 0.0 }];
     const RK4: &[Stage] = &[
@@ -42,12 +86,13 @@ pub fn stages(solver: Solver) -> &'static [Stage] {
     match solver {
         // Attention has no state that could flow.
         Solver::Gru | Solver::SasRec | Solver::TiSasRec => &[],
-        Solver::Euler => EULER,
-        Solver::Rk4 => RK4,
+        Solver::Euler | Solver::Decay | Solver::Cfc => EULER,
+        Solver::Rk4 | Solver::GruOde => RK4,
     }
 }
 
-/// One step of length `h`, `[B, 1]`, from `z`, `[B, H]`. A step of 0 is the identity.
+/// One step of length `h`, `[B, 1]`, from `z`, `[B, H]`. A step of 0 is the identity, and so is any
+/// step of a solver that integrates no field.
 pub fn step(
     solver: Solver,
     velocity: impl Fn(Tensor<2>) -> Tensor<2>,
@@ -55,9 +100,9 @@ pub fn step(
     h: Tensor<2>,
 ) -> Tensor<2> {
     match solver {
-        Solver::Gru | Solver::SasRec | Solver::TiSasRec => z,
+        Solver::Gru | Solver::Decay | Solver::Cfc | Solver::SasRec | Solver::TiSasRec => z,
         Solver::Euler => z.clone() + velocity(z) * h,
-        Solver::Rk4 => {
+        Solver::Rk4 | Solver::GruOde => {
             let half = h.clone() * 0.5;
             let k1 = velocity(z.clone());
             let k2 = velocity(z.clone() + k1.clone() * half.clone());
@@ -143,12 +188,20 @@ mod tests {
         assert_eq!(substeps(1.2, 0.5, 8), (3, 0.4));
         assert_eq!(substeps(80.0, 0.5, 8), (8, 10.0));
         assert_eq!(substeps(f32::MAX, 1e-3, 4).0, 4);
+        for (solver, long) in
+            [(Solver::Rk4, 8), (Solver::GruOde, 160), (Solver::Decay, 1), (Solver::Cfc, 1)]
+        {
+            let settings =
+                ModelSettings { solver, max_step: 0.5, max_substeps: 8, ..Default::default() };
+            assert_eq!(Pace::of(&settings).over(80.0), (long, 80.0 / long as f32));
+            assert_eq!(Pace::of(&settings).over(0.0), (0, 0.0));
+        }
     }
 
     #[test]
     fn a_zero_step_is_the_identity() {
         let z = tensor(&[0.3, -0.7], [1, 2]);
-        for solver in [Solver::Gru, Solver::Euler, Solver::Rk4] {
+        for &solver in Solver::WITH_STATE {
             let out = step(solver, rotation, z.clone(), tensor(&[0.0], [1, 1]));
             assert_eq!(out.into_data().try_to_vec::<f32>().unwrap(), [0.3, -0.7]);
         }

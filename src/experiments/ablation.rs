@@ -182,9 +182,13 @@ fn row(row: &TableRow) -> Row {
         Some(Solver::Gru) => "0.0637 / 0.0403, 14.18 ms",
         Some(Solver::Euler) => "0.0546 / 0.0318, 13.84 ms",
         Some(Solver::Rk4) => "0.0631 / 0.0368, 14.88 ms",
-        Some(Solver::SasRec | Solver::TiSasRec) | None => "",
+        // Nobody claimed anything for what the original does not have.
+        Some(Solver::Decay | Solver::Cfc | Solver::GruOde | Solver::SasRec | Solver::TiSasRec)
+        | None => "",
     };
-    let mut cells = Row::new(model_title(&row.model))
+    // What a row is, is said where it could be taken for a model.
+    let title = if row.ceiling { row.title() } else { model_title(&row.model) };
+    let mut cells = Row::new(title)
         .claimed(claimed)
         .with("hr10", row.hr10.mean, row.hr10.ci95)
         .with("ndcg10", row.ndcg10.mean, row.ndcg10.ci95);
@@ -195,7 +199,7 @@ fn row(row: &TableRow) -> Row {
     if let Some(seconds) = row.train_seconds {
         cells = cells.with("train_seconds", seconds, None);
     }
-    if row.baseline { cells } else { cells.with("seeds", row.seeds as f64, None) }
+    if row.solver.is_none() { cells } else { cells.with("seeds", row.seeds as f64, None) }
 }
 
 /// Quality by model, the baselines as levels across.
@@ -207,10 +211,9 @@ fn figure(table: &AblationTable) -> Figure {
         .map(|row| latency(row))
         .fold([f64::INFINITY, 0.0], |[low, high], at| [f64::min(low, at), f64::max(high, at)]);
     let ends = if ends[0] < ends[1] { ends } else { [ends[1] * 0.9, ends[1] * 1.1] };
-    let levels = table.rows.iter().filter(|row| row.baseline).map(|row| {
+    let levels = table.rows.iter().filter(|row| row.baseline || row.ceiling).map(|row| {
         let points = ends.map(|at| [at, row.ndcg10.mean]).to_vec();
-        let name = format!("{} (baseline)", model_title(&row.model));
-        Curve::line(name, model_color(&row.model), points)
+        Curve::line(row.title(), model_color(&row.model), points)
     });
     let dots = models.iter().map(|row| {
         let color = model_color(row.solver.map_or("", Solver::word));

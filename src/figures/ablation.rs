@@ -3,8 +3,8 @@
 use super::{Axis, Chart, Kind, Series, Theme, model_color};
 use crate::runs::{AblationTable, model_title};
 
-/// NDCG@10 with its interval against the latency of a batch of 64, a dot a model. Baselines, which
-/// have no latency, are levels across the picture; a model whose latency was not measured is left
+/// NDCG@10 with its interval against the latency of a batch of 64, a dot a model. Baselines and
+/// the ceiling, which have no latency, are levels across the picture; a model whose latency was not measured is left
 /// out.
 pub fn ablation_chart(table: &AblationTable, theme: Theme) -> Chart {
     let dots: Vec<Series> = table
@@ -26,12 +26,12 @@ pub fn ablation_chart(table: &AblationTable, theme: Theme) -> Chart {
     let latencies = || dots.iter().map(|series| series.points[0][0]);
     let slowest = latencies().fold(0.0, f64::max);
     let fastest = latencies().fold(slowest, f64::min);
-    let levels = table.rows.iter().filter(|row| row.baseline).map(|row| {
+    let levels = table.rows.iter().filter(|row| row.baseline || row.ceiling).map(|row| {
         // With one model, or none, a level still needs a length.
         let ends =
             if fastest < slowest { [fastest, slowest] } else { [slowest * 0.9, slowest * 1.1] };
         Series {
-            name: format!("{} (baseline)", model_title(&row.model)),
+            name: row.title(),
             color: model_color(&row.model),
             points: ends.map(|latency| [latency, row.ndcg10.mean]).to_vec(),
             band: None,

@@ -26,6 +26,12 @@ pub const RK4: Color = Color(0x2d, 0xb5, 0xa3);
 pub const SASREC: Color = Color(0xf0, 0xe4, 0x42);
 /// TiSASRec.
 pub const TISASREC: Color = Color(0x4a, 0x72, 0xe0);
+/// Decay.
+pub const DECAY: Color = Color(0x87, 0x73, 0x4b);
+/// CfC.
+pub const CFC: Color = Color(0xff, 0xd7, 0x9b);
+/// GRU-ODE.
+pub const GRU_ODE: Color = Color(0x9b, 0x23, 0xff);
 /// The most popular items.
 pub const POPULARITY: Color = Color(0xcc, 0x79, 0xa7);
 /// First-order Markov.
@@ -45,6 +51,9 @@ pub fn model_color(model: &str) -> Color {
         "rk4" => RK4,
         "sasrec" => SASREC,
         "tisasrec" => TISASREC,
+        "decay" => DECAY,
+        "cfc" => CFC,
+        "gru-ode" => GRU_ODE,
         "popularity" => POPULARITY,
         "markov" => MARKOV,
         "recent" => RECENT,

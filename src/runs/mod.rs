@@ -25,9 +25,9 @@ pub use folder::RunDir;
 pub use groups::{Group, groups};
 pub use judged::Judged;
 pub use record::{BaselineRecord, DataRecord, LatencyRecord, MetricRecord, QueryRank, RunSummary};
-pub use render::{metric_text, model_title, p_text};
+pub use render::{metric_text, model_title, p_text, share_text};
 pub use store::RunStore;
-pub use table::{AblationTable, ComparisonRow, LatencyCell, MetricCell, TableRow};
+pub use table::{AblationTable, CeilingShare, ComparisonRow, LatencyCell, MetricCell, TableRow};
 pub use trash::TRASH_DAYS;
 
 #[cfg(test)]

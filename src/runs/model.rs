@@ -132,6 +132,8 @@ impl Model<'_> {
             model: self.label.clone(),
             solver: Some(self.essence.model.solver),
             baseline: false,
+            ceiling: false,
+            ceiling_share: None,
             seeds: self.runs.len(),
             seed_values: self.seeds(),
             params: first.map(|summary| summary.params),

@@ -17,7 +17,7 @@ pub struct RunSummary {
     pub finished: Timestamp,
     /// Of the program that wrote it.
     pub version: String,
-    /// The solver's word: `gru`, `euler` or `rk4`.
+    /// The solver's word, as in `gru` or `rk4`.
     pub model: String,
     pub seed: u64,
     pub config: Config,
@@ -47,6 +47,9 @@ pub struct RunSummary {
     pub latency: Option<LatencyRecord>,
     /// On the same queries.
     pub baselines: Vec<BaselineRecord>,
+    /// On the same queries, of somebody who knows how the data was made; `None` where nobody does.
+    #[serde(default)]
+    pub ceiling: Option<BaselineRecord>,
 }
 
 /// The data of a run, after filtering.
@@ -70,7 +73,7 @@ pub struct LatencyRecord {
     pub single: Latency,
 }
 
-/// A baseline that needs no training: `popularity` or `markov`.
+/// What needs no training: the baselines `popularity` and `markov`, and the `ceiling`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BaselineRecord {
     pub name: String,
@@ -189,6 +192,7 @@ pub(super) fn sample(run: &str, model: &str, seed: u64) -> RunSummary {
             hr10: estimate(0.125),
             ndcg10: estimate(0.0625),
         }],
+        ceiling: None,
     }
 }
 

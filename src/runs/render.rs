@@ -14,6 +14,8 @@ const HEADINGS: [&str; 9] = [
     "n",
     "Device",
 ];
+/// Columns up to and with the metrics.
+const METRICS: usize = 3;
 const COMPARISON_HEADINGS: [&str; 6] =
     ["Comparison", "Metric", "Difference", "95 % interval", "p", "p (Holm)"];
 
@@ -40,6 +42,11 @@ pub fn p_text(p: Option<f64>) -> String {
     }
 }
 
+/// A share of the ceiling in per cent: `93.4 %`, `–` where there is none.
+pub fn share_text(share: Option<f64>) -> String {
+    share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share))
+}
+
 /// The name of a row's model as shown to people: `RK4`, `RK4 (model.hidden=64)`, `Popularity`.
 pub fn model_title(model: &str) -> String {
     let (word, settings) = model.split_at(model.find(' ').unwrap_or(model.len()));
@@ -50,10 +57,22 @@ pub fn model_title(model: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
+impl TableRow {
+    /// Its name as shown to people, with what it is where it is no model.
+    pub fn title(&self) -> String {
+        let title = model_title(&self.model);
+        match (self.baseline, self.ceiling) {
+            (true, _) => format!("{title} (baseline)"),
+            (_, true) => format!("{title} (knows the generator)"),
+            _ => title,
+        }
+    }
+}
+
 impl AblationTable {
     /// As Markdown, in the shape of DeepM3's README, with the comparisons below.
     pub fn to_markdown(&self) -> String {
-        let mut text = markdown(&HEADINGS, &self.cells());
+        let mut text = markdown(&self.headings(), &self.cells());
         let comparisons = self.comparison_cells();
         if !comparisons.is_empty() {
             text.push('\n');
@@ -64,7 +83,7 @@ impl AblationTable {
 
     /// As aligned plain text for a terminal, with the comparisons below.
     pub fn to_text(&self) -> String {
-        let mut text = aligned(&HEADINGS, &self.cells());
+        let mut text = aligned(&self.headings(), &self.cells());
         let comparisons = self.comparison_cells();
         if !comparisons.is_empty() {
             text.push('\n');
@@ -108,8 +127,27 @@ impl AblationTable {
         text
     }
 
+    fn has_ceiling(&self) -> bool {
+        self.rows.iter().any(|row| row.ceiling)
+    }
+
+    /// The share of the ceiling has a column only where there is one.
+    fn headings(&self) -> Vec<&'static str> {
+        let mut headings = HEADINGS.to_vec();
+        if self.has_ceiling() {
+            headings.insert(METRICS, "Of the ceiling (NDCG@10)");
+        }
+        headings
+    }
+
     fn cells(&self) -> Vec<Vec<String>> {
-        self.rows.iter().map(row_cells).collect()
+        let mut rows: Vec<Vec<String>> = self.rows.iter().map(row_cells).collect();
+        if self.has_ceiling() {
+            for (cells, row) in rows.iter_mut().zip(&self.rows) {
+                cells.insert(METRICS, share_text(row.ceiling_share.map(|share| share.ndcg10)));
+            }
+        }
+        rows
     }
 
     fn comparison_cells(&self) -> Vec<Vec<String>> {
@@ -120,15 +158,14 @@ impl AblationTable {
 fn row_cells(row: &TableRow) -> Vec<String> {
     let dash = || "–".to_owned();
     let latency = row.latency_ms.as_ref();
-    let title = model_title(&row.model);
     vec![
-        if row.baseline { format!("{title} (baseline)") } else { title },
+        row.title(),
         metric_text(row.hr10.mean, row.hr10.ci95),
         metric_text(row.ndcg10.mean, row.ndcg10.ci95),
         latency.map_or_else(dash, |latency| format!("{:.2}", latency.batch64)),
         latency.map_or_else(dash, |latency| format!("{:.2}", latency.single)),
         row.train_seconds.map_or_else(dash, |seconds| format!("{seconds:.1}")),
-        if row.baseline { dash() } else { row.seeds.to_string() },
+        if row.solver.is_none() { dash() } else { row.seeds.to_string() },
         row.n.to_string(),
         row.device.clone(),
     ]

@@ -13,22 +13,28 @@ pub struct AblationTable {
     pub protocol: String,
     pub data: DataRecord,
     pub device: String,
-    /// Models in the order of their runs, then baselines.
+    /// Models in the order of their runs, then baselines, then the ceiling where there is one.
     pub rows: Vec<TableRow>,
     /// All pairs of models, then every model with every baseline, on each metric.
     pub comparisons: Vec<ComparisonRow>,
 }
 
-/// One model over its seeds, or one baseline.
+/// One model over its seeds, one baseline, or the ceiling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TableRow {
     /// The solver's word, or the baseline's name. Where several rows have the same solver, with the
     /// settings that set them apart: `rk4 (model.hidden=64)`.
     pub model: String,
-    /// `None` for a baseline.
+    /// `None` for what is no model.
     pub solver: Option<Solver>,
     /// Counted, not trained: no parameters, no latency.
     pub baseline: bool,
+    /// What could be reached at best, by somebody who knows how the data was made: no rival.
+    #[serde(default)]
+    pub ceiling: bool,
+    /// Its share of the ceiling, where there is one.
+    #[serde(default)]
+    pub ceiling_share: Option<CeilingShare>,
     /// How many seeds; 1 for a baseline, which has none of its own.
     pub seeds: usize,
     /// In the order of `per_seed`; empty for a baseline.
@@ -46,6 +52,13 @@ pub struct TableRow {
     pub latency_ms: Option<LatencyCell>,
     /// Mean over seeds.
     pub train_seconds: Option<f64>,
+}
+
+/// A row's metrics, divided by the ceiling's.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CeilingShare {
+    pub hr10: f64,
+    pub ndcg10: f64,
 }
 
 /// A metric over seeds and queries.
@@ -105,7 +118,17 @@ impl AblationTable {
         let baselines: &[BaselineRecord] =
             runs.first().map_or(&[], |(summary, _)| &summary.baselines);
         let mut rows: Vec<TableRow> = models.iter().map(Model::row).collect();
-        rows.extend(baselines.iter().map(|record| baseline_row(record, device)));
+        rows.extend(baselines.iter().map(|record| counted_row(record, device)));
+        let ceiling = runs.iter().find_map(|(summary, _)| summary.ceiling.as_ref());
+        if let Some(record) = ceiling {
+            rows.push(TableRow { baseline: false, ceiling: true, ..counted_row(record, device) });
+            for row in &mut rows {
+                row.ceiling_share = Some(CeilingShare {
+                    hr10: row.hr10.mean / record.hr10.mean,
+                    ndcg10: row.ndcg10.mean / record.ndcg10.mean,
+                });
+            }
+        }
 
         let mut comparisons = Vec::new();
         for metric in [&NDCG10, &HR10] {
@@ -162,7 +185,8 @@ fn adjust(comparisons: &mut [ComparisonRow], metric: &Metric) {
     }
 }
 
-fn baseline_row(record: &BaselineRecord, device: &str) -> TableRow {
+/// A row without a training.
+fn counted_row(record: &BaselineRecord, device: &str) -> TableRow {
     let cell = |estimate: &Estimate| MetricCell {
         mean: estimate.mean,
         ci95: estimate.ci95,
@@ -172,6 +196,8 @@ fn baseline_row(record: &BaselineRecord, device: &str) -> TableRow {
         model: record.name.clone(),
         solver: None,
         baseline: true,
+        ceiling: false,
+        ceiling_share: None,
         seeds: 1,
         seed_values: Vec::new(),
         params: None,
@@ -225,6 +251,26 @@ mod tests {
         assert_eq!(rk4.hr10.per_seed, [0.5, 0.5]);
         assert_eq!(rk4.seed_values, [42, 43]);
         assert!(table.rows[2].baseline);
+    }
+
+    #[test]
+    fn the_ceiling_comes_last_is_no_rival_and_measures_all_rows() {
+        let mut summary = sample("gru-42", "gru", 42);
+        summary.ceiling =
+            Some(BaselineRecord { name: "ceiling".to_owned(), ..summary.baselines[0].clone() });
+        let runs = [(summary, Vec::new())];
+        let table = AblationTable::build("readme", &runs[0].0.data, "CPU", &runs, &[]);
+        let last = table.rows.last().unwrap();
+        assert!(last.ceiling && !last.baseline && last.model == "ceiling");
+        assert_eq!(table.rows.iter().filter(|row| row.ceiling).count(), 1);
+        assert_eq!(last.ceiling_share, Some(CeilingShare { hr10: 1.0, ndcg10: 1.0 }));
+        // 0.1875 of 0.125, 0.09375 of 0.0625.
+        assert_eq!(table.rows[0].ceiling_share, Some(CeilingShare { hr10: 1.5, ndcg10: 1.5 }));
+        assert!(table.comparisons.iter().all(|row| row.a != "ceiling" && row.b != "ceiling"));
+        assert_eq!(table.strongest_baseline().unwrap().model, "popularity");
+        let text = table.to_text();
+        assert!(text.contains("Ceiling (knows the generator)"), "{text}");
+        assert!(text.contains("Of the ceiling") && text.contains("150.0 %"), "{text}");
     }
 
     #[test]

@@ -53,6 +53,13 @@ choice! {
         Euler = "euler",
         /// Classical Runge–Kutta, order 4.
         Rk4 = "rk4",
+        /// Every unit decays towards a rest of its own, in closed form.
+        Decay = "decay",
+        /// Closed-form continuous time: one evaluation a gap, with gates and a rest that depend on
+        /// the state.
+        Cfc = "cfc",
+        /// The field of GRU-ODE, integrated by Runge–Kutta of order 4.
+        GruOde = "gru-ode",
         /// Self-attention over the items (Kang & McAuley 2018).
         SasRec = "sasrec",
         /// The same, aware of the times between events (Li, Wang & McAuley 2020).
@@ -67,13 +74,17 @@ impl Solver {
             Self::Gru => "GRU",
             Self::Euler => "Euler",
             Self::Rk4 => "RK4",
+            Self::Decay => "Decay",
+            Self::Cfc => "CfC",
+            Self::GruOde => "GRU-ODE",
             Self::SasRec => "SASRec",
             Self::TiSasRec => "TiSASRec",
         }
     }
 
     /// Those with a state that is updated at each event and may flow between events.
-    pub const WITH_STATE: &'static [Self] = &[Self::Gru, Self::Euler, Self::Rk4];
+    pub const WITH_STATE: &'static [Self] =
+        &[Self::Gru, Self::Euler, Self::Rk4, Self::Decay, Self::Cfc, Self::GruOde];
 
     /// Whether it attends to the whole history anew each time, and so has no state to go on from,
     /// no field and no attractors.
@@ -335,7 +346,7 @@ config! {
     /// System 1: the sequence model.
     model: ModelSettings {
         solver: Solver = Solver::Rk4, Kind::Choice(Solver::WORDS), "Solver", "",
-            "How the state flows over a gap: gru (it does not), euler or rk4. Or attention in its place, a baseline: sasrec or tisasrec.";
+            "How the state flows over a gap: gru (it does not); euler or rk4 of a free field; decay towards a learned rest; cfc (closed-form continuous time); gru-ode. Or attention in its place, a baseline: sasrec or tisasrec.";
         hidden: usize = 128, integer_log(4, 1024), "Hidden size", "",
             "Width of the embedding and of the user state.";
         warp: Warp = Warp::Linear, Kind::Choice(Warp::WORDS), "Time warp", "",
@@ -343,9 +354,9 @@ config! {
         max_step: f64 = 1.0, number_log(0.01, 100.0), "Longest step", "dt",
             "A gap longer than this, in model time, is integrated in several substeps.";
         max_substeps: usize = 1, integer(1, 64), "Substeps, at most", "",
-            "Cap on the substeps of one gap; 1 is DeepM3's single step.";
+            "Cap on the substeps of one gap; 1 is DeepM3's single step. gru-ode takes as many as keep it stable, decay and cfc need none.";
         decay: f64 = 0.0, number(0.0, 10.0), "State decay", "/dt",
-            "Rate at which the field pulls the state to 0, beside what it learns; 0 is DeepM3's field. A long gap then needs substeps: decay times substep must stay below 2.";
+            "Rate at which the field of euler and rk4 pulls the state to 0, beside what it learns; 0 is DeepM3's field. A long gap then needs substeps: decay times substep must stay below 2.";
         targets: Targets = Targets::All, Kind::Choice(Targets::WORDS), "Targets", "",
             "Loss at the last event only, or at every position.";
         head: Head = Head::Linear, Kind::Choice(Head::WORDS), "Head", "",

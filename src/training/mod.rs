@@ -1,18 +1,21 @@
 //! Training and comparing models: from a plan to finished runs.
 //!
 //! [`ablation`] runs a [`Plan`] over models and seeds; [`trainer`] does one of them; [`prepared`]
-//! holds what they share (data, split, baselines); [`checkpoint`] makes a stop harmless;
-//! [`tuning`] searches for good settings on validation.
+//! holds what they share (data, split, baselines and, of the built-in set, the [`ceiling`]);
+//! [`checkpoint`] makes a stop harmless; [`tuning`] searches for good settings on validation;
+//! [`reference`] holds a finished model against its flow integrated to a tolerance.
 
 pub mod ablation;
 pub mod adam;
 pub mod baselines;
+pub mod ceiling;
 pub mod checkpoint;
 mod error;
 pub mod evaluate;
 mod negatives;
 mod plan;
 pub mod prepared;
+pub mod reference;
 mod schedule;
 pub mod scorer;
 pub mod trainer;

@@ -1,19 +1,24 @@
 //! What the runs of a plan share: filtered data, its split, the baselines' ranks.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::TrainError;
 use super::baselines::{Baseline, Counted};
-use super::evaluate::per_query;
+use super::ceiling::Ceiling;
+use super::evaluate::{excluded, per_query};
 use crate::data::filter::filter;
-use crate::data::split::{Sequence, Split, split};
+use crate::data::split::{Query, Sequence, Split, split};
 use crate::data::{Dataset, import::ImportOptions, load};
+use crate::dynamics::device;
 use crate::dynamics::excitation::Timeline;
-use crate::evaluation::mean_metric;
-use crate::jobs::Context;
+use crate::evaluation::{mean_metric, rank};
+use crate::jobs::{Cancelled, Context};
 use crate::runs::{BaselineRecord, DataRecord};
 use crate::settings::{Config, ItemDynamics, ModelSettings, Protocol, Targets};
+
+/// The name of the ceiling in tables and JSON.
+const CEILING: &str = "ceiling";
 
 /// Data ready to train on.
 pub struct Prepared {
@@ -25,6 +30,9 @@ pub struct Prepared {
     /// Events of users that were left out, which item dynamics count as well: a user each.
     background: Vec<(Vec<u32>, Vec<i64>)>,
     timeline: OnceLock<Timeline>,
+    mask_seen: bool,
+    /// Once it was asked for.
+    ceiling: Mutex<Option<BaselineRecord>>,
 }
 
 impl Prepared {
@@ -73,8 +81,16 @@ impl Prepared {
             baselines.push((baseline, ranks));
         }
         let background = background(raw, &data, &split);
-        let timeline = OnceLock::new();
-        Ok(Self { data: Arc::new(data), split, record, baselines, background, timeline })
+        Ok(Self {
+            data: Arc::new(data),
+            split,
+            record,
+            baselines,
+            background,
+            timeline: OnceLock::new(),
+            mask_seen: config.evaluation.mask_seen,
+            ceiling: Mutex::default(),
+        })
     }
 
     /// The events that count, as item dynamics see them; made when they are first asked for, where
@@ -100,17 +116,41 @@ impl Prepared {
 
     /// The baselines' figures for a run's summary.
     pub fn baseline_records(&self) -> Vec<BaselineRecord> {
-        self.baselines
-            .iter()
-            .map(|(baseline, ranks)| {
-                let metrics = per_query(ranks);
-                BaselineRecord {
-                    name: baseline.word().to_owned(),
-                    hr10: mean_metric(&[metrics.hit]),
-                    ndcg10: mean_metric(&[metrics.ndcg]),
-                }
-            })
-            .collect()
+        self.baselines.iter().map(|(baseline, ranks)| record(baseline.word(), ranks)).collect()
+    }
+
+    /// How well the test queries can be answered at all, where it is known how the data was made;
+    /// worked out when it is first asked for, about a second for the built-in set.
+    ///
+    /// # Errors
+    /// [`Cancelled`].
+    pub fn ceiling<E>(&self, context: &Context<E>) -> Result<Option<BaselineRecord>, Cancelled> {
+        let Some(truth) = &self.data.truth else { return Ok(None) };
+        // Whoever comes meanwhile waits, and need not work it out again.
+        let mut known = self.ceiling.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*known {
+            return Ok(Some(known.clone()));
+        }
+        context.progress(None, "Working out the ceiling");
+        let data = &self.data;
+        let judge = |query: &Query, scores: &[f32]| {
+            let target = data.item[query.target] as usize;
+            rank(scores, target, &excluded(data, query, self.mask_seen))
+        };
+        let control = context.control();
+        let go_on = || control.checkpoint();
+        let ceiling = Ceiling::new(truth);
+        let ranks = ceiling.each(data, &self.split.test, device::cores(), judge, go_on)?;
+        Ok(Some(known.insert(record(CEILING, &ranks)).clone()))
+    }
+}
+
+fn record(name: &str, ranks: &[u32]) -> BaselineRecord {
+    let metrics = per_query(ranks);
+    BaselineRecord {
+        name: name.to_owned(),
+        hr10: mean_metric(&[metrics.hit]),
+        ndcg10: mean_metric(&[metrics.ndcg]),
     }
 }
 

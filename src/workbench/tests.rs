@@ -137,7 +137,7 @@ fn settings_are_changed_by_their_labels() {
     let mut window = Window::open();
     window.click(Role::Button, "Train");
     window.click(Role::CheckBox, "Euler");
-    assert_eq!(window.harness.state().session.config.ablation.models, "gru,rk4");
+    assert_eq!(window.harness.state().session.config.ablation.models, "gru,rk4,decay,cfc,gru-ode");
     window.harness.get_by_role_and_label(Role::Slider, "Hidden size").focus();
     window.harness.run_steps(2);
     let before = window.harness.state().session.config.model.hidden;

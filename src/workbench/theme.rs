@@ -51,6 +51,9 @@ pub struct Palette {
     pub rk4: Color32,
     pub sasrec: Color32,
     pub tisasrec: Color32,
+    pub decay: Color32,
+    pub cfc: Color32,
+    pub gru_ode: Color32,
     /// System 2, the reasoner; System 1 has the accent.
     pub system2: Color32,
     shadow: Color32,
@@ -86,6 +89,9 @@ pub const DARK: Palette = Palette {
     rk4: rgb(0x2db5a3),
     sasrec: rgb(0xf0e442),
     tisasrec: rgb(0x4a72e0),
+    decay: rgb(0x87734b),
+    cfc: rgb(0xffd79b),
+    gru_ode: rgb(0x9b23ff),
     system2: rgb(0x8f7ee6),
     shadow: Color32::from_black_alpha(110),
 };
@@ -116,6 +122,9 @@ pub const LIGHT: Palette = Palette {
     rk4: rgb(0x128a7a),
     sasrec: rgb(0x8f8500),
     tisasrec: rgb(0x1f4fb5),
+    decay: rgb(0x4b0f23),
+    cfc: rgb(0x9b0f0f),
+    gru_ode: rgb(0x370f5f),
     system2: rgb(0x6a57cc),
     shadow: Color32::from_black_alpha(40),
 };
@@ -129,6 +138,9 @@ impl Palette {
             Solver::Rk4 => self.rk4,
             Solver::SasRec => self.sasrec,
             Solver::TiSasRec => self.tisasrec,
+            Solver::Decay => self.decay,
+            Solver::Cfc => self.cfc,
+            Solver::GruOde => self.gru_ode,
         }
     }
 

@@ -94,6 +94,15 @@ fn an_ablation_prints_the_contract_and_leaves_runs_to_work_with() {
     for baseline in ["popularity", "markov", "recent", "item-knn"] {
         assert_eq!(row(baseline)["baseline"], true);
     }
+    // The built-in set's generator is known, so there is something to hold all rows against.
+    let ceiling = row("ceiling");
+    assert_eq!((&ceiling["ceiling"], &ceiling["baseline"]), (&true.into(), &false.into()));
+    let best = ceiling["ndcg10"]["mean"].as_f64().unwrap();
+    for row in rows {
+        let share = row["ceiling_share"]["ndcg10"].as_f64().unwrap();
+        assert!((share - row["ndcg10"]["mean"].as_f64().unwrap() / best).abs() < 1e-12);
+        assert!(share <= 1.0, "{row}");
+    }
     let comparison = &table["comparisons"][0];
     for key in ["a", "b", "delta", "ci95", "p", "p_adjusted"] {
         assert!(comparison.get(key).is_some(), "comparisons.{key}");
@@ -305,7 +314,7 @@ fn bench_reports_the_contract() {
     assert!(step["device"].is_string(), "{step}");
     let rows = step["rows"].as_array().unwrap();
     let models: Vec<&str> = rows.iter().map(|row| row["model"].as_str().unwrap()).collect();
-    assert_eq!(models, ["gru", "euler", "rk4"]);
+    assert_eq!(models, ["gru", "euler", "rk4", "decay", "cfc", "gru-ode"]);
     for key in ["step_ms", "forward_ms", "single_ms"] {
         assert!(rows[0][key].as_f64().unwrap() > 0.0, "{key}: {step}");
     }

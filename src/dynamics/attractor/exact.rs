@@ -1,10 +1,12 @@
 //! System 1 in f64, one history at a time: the reference for paths and for what is analysed.
 
 use super::affine::Affine;
-use super::field::{TanhField, VectorField};
+use super::field::VectorField;
+use super::flow::{Flow, is_closed_form};
 use crate::dynamics::excitation::{self, FEATURES};
+use crate::dynamics::flow;
 use crate::dynamics::parameters::Matrix;
-use crate::dynamics::solver::substeps;
+use crate::dynamics::solver::{Pace, stages};
 use crate::settings::{Head, ModelSettings, Solver};
 
 /// System 1 in f64: the GRU at events, the flow of its solver over gaps, and its head.
@@ -12,8 +14,7 @@ pub struct Exact {
     items: usize,
     hidden: usize,
     solver: Solver,
-    max_step: f32,
-    max_substeps: usize,
+    pace: Pace,
     /// `[N + 1, H]`; row 0 is the padding.
     embedding: Vec<f32>,
     /// `[H]` to `[3H]`.
@@ -21,7 +22,7 @@ pub struct Exact {
     /// `[H]` to `[3H]`.
     recurrent: Affine,
     /// `None` for the GRU, which never flows.
-    field: Option<TanhField>,
+    flow: Option<Flow>,
     /// `[H, N]`; `None` where the head is tied to the embedding.
     head: Option<Vec<f32>>,
     /// `[N]`.
@@ -53,11 +54,9 @@ impl Exact {
         let embedding = take([items + 1, hidden]).to_vec();
         let input = Affine::new(take([hidden, 3 * hidden]), take([1, 3 * hidden]));
         let recurrent = Affine::new(take([hidden, 3 * hidden]), take([1, 3 * hidden]));
-        let field = (settings.solver != Solver::Gru).then(|| {
-            let (w_in, b_in) = (take([hidden, 2 * hidden]), take([1, 2 * hidden]));
-            TanhField::new(w_in, b_in, take([2 * hidden, hidden]), take([1, hidden]))
-                .decaying(settings.decay)
-        });
+        let weights = flow::weights(settings.solver).iter();
+        let weights: Vec<&[f32]> = weights.map(|weight| take(weight.shape(hidden))).collect();
+        let flow = Flow::new(settings, &weights);
         // A state's own scores know nothing of the moment.
         if excitation::matrices(settings) > 0 {
             take([hidden, FEATURES]);
@@ -71,12 +70,11 @@ impl Exact {
             items,
             hidden,
             solver: settings.solver,
-            max_step: settings.max_step as f32,
-            max_substeps: settings.max_substeps,
+            pace: Pace::of(settings),
             embedding,
             input,
             recurrent,
-            field,
+            flow,
             head,
             head_bias: take([1, items]).to_vec(),
         }
@@ -92,9 +90,9 @@ impl Exact {
         self.items
     }
 
-    /// The vector field; `None` for the GRU solver, which has none.
-    pub fn field(&self) -> Option<&TanhField> {
-        self.field.as_ref()
+    /// The flow between events, which is a vector field; `None` for the GRU solver, which has none.
+    pub fn field(&self) -> Option<&Flow> {
+        self.flow.as_ref()
     }
 
     /// How gaps are integrated.
@@ -161,21 +159,36 @@ impl Exact {
 
     /// The steps of a gap of `dt` model time: how many, and how long each is.
     pub(super) fn steps(&self, dt: f32, refine: usize) -> (usize, f64) {
-        if self.field.is_none() {
+        if self.flow.is_none() {
             return (0, 0.0);
         }
         let refine = refine.max(1);
-        let (count, length) = substeps(dt, self.max_step, self.max_substeps);
+        let (count, length) = self.pace.over(dt);
         (count * refine, f64::from(length / refine as f32))
+    }
+
+    /// How often a gap of `dt` model time evaluates the flow.
+    pub fn evaluations(&self, dt: f32) -> usize {
+        self.steps(dt, 1).0 * stages(self.solver).len()
     }
 
     /// Flow `h`, `[H]`, over `dt` of model time as the model does it, with its solver and its
     /// substeps, each substep cut into `refine` equal ones. A GRU stays where it is.
     pub fn flow(&self, h: &mut [f64], dt: f32, refine: usize) {
-        let Some(field) = &self.field else { return };
         let (count, length) = self.steps(dt, refine);
         for _ in 0..count {
-            step(self.solver, field, h, length);
+            self.step(h, length);
+        }
+    }
+
+    /// One step of the flow from `h`, `[H]`, in place.
+    pub(super) fn step(&self, h: &mut [f64], length: f64) {
+        let Some(flow) = &self.flow else { return };
+        if is_closed_form(self.solver) {
+            let mean = flow.linearise(self.solver, h, length);
+            h.iter_mut().zip(mean.velocity()).for_each(|(h, v)| *h += length * v);
+        } else {
+            step(self.solver, flow, h, length);
         }
     }
 
@@ -206,7 +219,8 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// One step of `length` from `z`, `[H]`, in place; see [`crate::dynamics::solver`].
+/// One step of `length` from `z`, `[H]`, in place; see [`crate::dynamics::solver`]. What integrates no
+/// field stays.
 pub(super) fn step(solver: Solver, field: &dyn VectorField, z: &mut [f64], length: f64) {
     let ahead = |k: Option<&[f64]>, reach: f64| {
         let point: Vec<f64> = match k {
@@ -218,14 +232,14 @@ pub(super) fn step(solver: Solver, field: &dyn VectorField, z: &mut [f64], lengt
         out
     };
     match solver {
-        Solver::Gru | Solver::SasRec | Solver::TiSasRec => {}
+        Solver::Gru | Solver::Decay | Solver::Cfc | Solver::SasRec | Solver::TiSasRec => {}
         Solver::Euler => {
             let k = ahead(None, 0.0);
             for (z, k) in z.iter_mut().zip(k) {
                 *z += length * k;
             }
         }
-        Solver::Rk4 => {
+        Solver::Rk4 | Solver::GruOde => {
             let k1 = ahead(None, 0.0);
             let k2 = ahead(Some(&k1), length / 2.0);
             let k3 = ahead(Some(&k2), length / 2.0);

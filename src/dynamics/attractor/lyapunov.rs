@@ -1,7 +1,8 @@
 //! How a small change of the state grows along a history: the finite-time Lyapunov exponent.
 
 use super::exact::{EventLinearisation, Exact};
-use super::field::{Linearisation, TanhField, VectorField};
+use super::field::VectorField;
+use super::flow::{Flow, Linearisation};
 use super::norm;
 use crate::settings::Solver;
 
@@ -15,43 +16,45 @@ pub(super) enum Factor {
     Step(Step),
 }
 
-/// One step of a solver, with the field linearised wherever it was evaluated.
+/// One step of a solver, with the flow linearised wherever it was evaluated.
 pub(super) struct Step {
     length: f64,
-    /// One for Euler, four for RK4.
+    /// One for Euler and closed forms, four for RK4.
     stages: Vec<Linearisation>,
 }
 
 impl Step {
     /// Take a step of `length` from `z`, `[H]`, in place.
-    pub fn take(solver: Solver, field: &TanhField, z: &mut [f64], length: f64) -> Self {
+    pub fn take(solver: Solver, field: &Flow, z: &mut [f64], length: f64) -> Self {
         // A stage is evaluated at z plus its reach times the slope before it.
         let (reaches, weights): (&[f64], &[f64]) = match solver {
             Solver::Gru | Solver::SasRec | Solver::TiSasRec => (&[], &[]),
-            Solver::Euler => (&[0.0], &[1.0]),
-            Solver::Rk4 => (&[0.0, 0.5, 0.5, 1.0], &[1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 6.0]),
+            Solver::Euler | Solver::Decay | Solver::Cfc => (&[0.0], &[1.0]),
+            Solver::Rk4 | Solver::GruOde => {
+                (&[0.0, 0.5, 0.5, 1.0], &[1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 6.0])
+            }
         };
         let mut stages: Vec<Linearisation> = Vec::with_capacity(reaches.len());
         for reach in reaches {
             let mut point = z.to_vec();
             if let Some(before) = stages.last() {
-                add(&mut point, reach * length, &before.velocity);
+                add(&mut point, reach * length, before.velocity());
             }
-            stages.push(field.linearise(&point));
+            stages.push(field.linearise(solver, &point, length));
         }
         for (stage, weight) in stages.iter().zip(weights) {
-            add(z, weight * length, &stage.velocity);
+            add(z, weight * length, stage.velocity());
         }
         Self { length, stages }
     }
 
     /// f where the step began; `None` for the GRU.
     pub fn slope(&self) -> Option<&[f64]> {
-        self.stages.first().map(|stage| &stage.velocity[..])
+        self.stages.first().map(Linearisation::velocity)
     }
 
     /// The derivative of the step, applied to `v`: each stage's slope moves with the one before.
-    fn push(&self, field: &TanhField, v: &[f64]) -> Vec<f64> {
+    fn push(&self, field: &Flow, v: &[f64]) -> Vec<f64> {
         let h = self.length;
         let mut out = v.to_vec();
         match &self.stages[..] {
@@ -76,7 +79,7 @@ impl Step {
     }
 
     /// Its transpose, applied to `w`.
-    fn pull(&self, field: &TanhField, w: &[f64]) -> Vec<f64> {
+    fn pull(&self, field: &Flow, w: &[f64]) -> Vec<f64> {
         let h = self.length;
         let mut out = w.to_vec();
         match &self.stages[..] {
@@ -142,7 +145,7 @@ fn normalise(v: &mut [f64]) -> Option<f64> {
 }
 
 /// f at `z`, `[H]`.
-pub(super) fn velocity(field: &TanhField, z: &[f64]) -> Vec<f64> {
+pub(super) fn velocity(field: &Flow, z: &[f64]) -> Vec<f64> {
     let mut out = vec![0.0; z.len()];
     field.velocity(z, &mut out);
     out
@@ -158,7 +161,7 @@ mod tests {
 
     #[test]
     fn it_is_the_norm_of_the_product_of_all_derivatives() {
-        for solver in [Solver::Euler, Solver::Rk4] {
+        for &solver in Solver::WITH_STATE.iter().filter(|&&solver| solver != Solver::Gru) {
             let settings = ModelSettings { hidden: 6, solver, ..Default::default() };
             let model = Exact::new(&settings, 4, &parameters::initial(&settings, 4, 3));
             let field = model.field().unwrap();
@@ -184,7 +187,8 @@ mod tests {
             let product = DMatrix::from_iterator(6, 6, columns);
             let largest = product.singular_values().max();
             let ours = log_growth(&model, &factors).unwrap();
-            assert!((ours - largest.ln()).abs() < 1e-6, "{ours} {}", largest.ln());
+            // The nearer the two largest singular values, the slower the iteration.
+            assert!((ours - largest.ln()).abs() < 1e-5, "{solver:?}: {ours} {}", largest.ln());
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The learned dynamics, looked at: where the field comes to rest, what it draws states to, and
 //! the way a history takes through it. Pure maths: no tensors, no I/O.
 //!
-//! [`field`] is the vector field with its Jacobian, [`exact`] the whole of System 1 in f64.
+//! [`field`] is the free vector field with its Jacobian, [`relaxation`] those that draw a state to a
+//! place, [`flow`] any of them as the model crosses gaps with it, [`exact`] the whole of System 1 in f64.
 //!
 //! [`find()`] finds fixed points (Sussillo & Barak 2013, Opening the black box): `sample` picks
 //! visited states, `basin` lets them flow, `minimise` slides them down q = ½‖f‖², `merge` joins
@@ -17,6 +18,7 @@ mod eigenvalues;
 pub mod exact;
 pub mod field;
 pub mod find;
+pub mod flow;
 mod lyapunov;
 mod merge;
 mod minimise;
@@ -25,6 +27,7 @@ pub mod path;
 pub mod pca;
 mod polish;
 pub mod readout;
+pub mod relaxation;
 mod sample;
 pub mod slice;
 pub mod stability;
@@ -35,6 +38,7 @@ mod testing;
 pub use exact::Exact;
 pub use field::{TanhField, VectorField};
 pub use find::{FixedPoint, FixedPoints, Options, find};
+pub use flow::Flow;
 pub use path::{Jump, Path, PathPoint, path};
 pub use pca::Pca;
 pub use readout::{Readout, match_points};

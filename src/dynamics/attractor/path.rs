@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::exact::Exact;
+use super::flow::is_closed_form;
 use super::lyapunov::{Factor, Step, log_growth, velocity};
 use super::{distance, norm};
 use crate::dynamics::batch;
@@ -60,7 +61,8 @@ pub struct Jump {
 /// A gap gets at most `samples` points after its event's (at least one; fewer where it is short
 /// beside the longest), evenly in model time, the last at its end. They lie on the model's own
 /// steps: on a line within an Euler step, on the cubic Hermite curve within an RK4 step (Hairer,
-/// Nørsett & Wanner, Solving Ordinary Differential Equations I, §II.6). A GRU stays where it is.
+/// Nørsett & Wanner, Solving Ordinary Differential Equations I, §II.6), on the formula itself within a
+/// closed form. A GRU stays where it is.
 ///
 /// # Panics
 /// Where an item is not below N.
@@ -145,10 +147,17 @@ fn flow(
             let start = h.to_vec();
             let step = Step::take(model.solver(), field, h, length);
             // Only a curve needs the slope at its end.
-            let end_slope = (model.solver() == Solver::Rk4).then(|| velocity(field, h));
+            let curved = matches!(model.solver(), Solver::Rk4 | Solver::GruOde);
+            let end_slope = curved.then(|| velocity(field, h));
             let ends = (index + 1) as f64 / count as f64;
             while let Some(share) = left.next_if(|share| *share < ends) {
                 let within = (share * count as f64 - index as f64).clamp(0.0, 1.0);
+                if is_closed_form(model.solver()) {
+                    let mut state = start.clone();
+                    model.step(&mut state, within * length);
+                    states.push(state);
+                    continue;
+                }
                 states.push(match (step.slope(), &end_slope) {
                     (Some(first), Some(last)) => hermite(&start, first, h, last, length, within),
                     _ => line(&start, h, within),

@@ -5,11 +5,10 @@
 use std::ops::Range;
 
 use super::cell::GatesBack;
-use super::field::{PointBack, SlopeBack, TanhBack};
+use super::flow;
 use super::gemm::{View, product};
 use super::plan::Shard;
 use super::scan::{Context, Slices, row, rows, scale};
-use super::weights::FieldLayers;
 
 /// Run `shard` back through all positions. `slices.scored` holds derivatives by now.
 pub(super) fn backward(context: &Context<'_>, shard: &Shard, slices: &mut Slices<'_>) {
@@ -20,9 +19,9 @@ pub(super) fn backward(context: &Context<'_>, shard: &Shard, slices: &mut Slices
         if context.query_gap {
             back.join(slices, &position.scored);
         }
-        if let Some(field) = &context.layers.field {
+        if let Some(over_gaps) = &context.layers.flow {
             for substep in position.substeps.iter().rev() {
-                back.flow(field, slices, substep, &mut scratch);
+                back.flow(over_gaps, slices, substep, &mut scratch);
             }
         }
         if !context.query_gap {
@@ -80,7 +79,7 @@ impl Back<'_> {
     /// Back through one substep.
     fn flow(
         &mut self,
-        field: &FieldLayers,
+        over_gaps: &flow::Flow,
         slices: &mut Slices<'_>,
         substep: &Range<usize>,
         scratch: &mut Scratch,
@@ -98,26 +97,23 @@ impl Back<'_> {
         }
         starts.copy_from_slice(ends);
         points.fill(0.0);
-        for (place, stage) in context.stages.iter().enumerate().rev() {
+        let widths = over_gaps.forward.widths();
+        for (place, &stage) in context.stages.iter().enumerate().rev() {
             let at = first + place * size;
-            let outer = &mut slices.outer[at..at + size];
-            let by_inner = &mut slices.by_inner[2 * at..2 * (at + size)];
-            for (place, flow) in flows.iter().enumerate() {
-                let at = row(place, hidden);
-                context.arch.dispatch(SlopeBack {
-                    end: &ends[at.clone()],
-                    point: &mut points[at.clone()],
-                    weight: stage.weight * flow.length,
-                    reach: stage.reach * flow.length,
-                    out: &mut outer[at],
-                });
-            }
-            field.outer_back.apply(outer, by_inner);
-            let inner = &slices.inner[2 * at..2 * (at + size)];
-            context.arch.dispatch(TanhBack { slopes: by_inner, out: inner });
-            field.inner_back.apply(by_inner, through);
-            let decay = context.decay;
-            context.arch.dispatch(PointBack { through, decay, point: points, start: starts });
+            let inner = widths.inner * at..widths.inner * (at + size);
+            over_gaps.back.back(flow::Back {
+                hidden,
+                stage,
+                moving: flows,
+                points: &slices.points[at..at + size],
+                inner: &slices.inner[inner.clone()],
+                by_inner: &mut slices.by_inner[inner],
+                outer: &mut slices.outer[widths.outer * at..widths.outer * (at + size)],
+                by_ends: ends,
+                by_points: points,
+                by_starts: starts,
+                through,
+            });
         }
         for (from, flow) in starts.chunks_exact(hidden).zip(flows) {
             self.slopes[row(flow.row, hidden)].copy_from_slice(from);

@@ -48,7 +48,24 @@ impl<'a> Tasks<'a> {
             let a = inputs.columns(place * ROWS, out.len() / outputs).t();
             self.tasks.push(Task::Product { out, a, b });
         }
-        self.tasks.push(Task::Sums { out: bias, values: slopes });
+        self.sums(bias, slopes);
+    }
+
+    /// The same into the next two of `into`: a weight and its bias.
+    pub fn next_affine(
+        &mut self,
+        into: &mut impl Iterator<Item = &'a mut [f32]>,
+        inputs: &'a [f32],
+        slopes: &'a [f32],
+    ) {
+        if let (Some(weight), Some(bias)) = (into.next(), into.next()) {
+            self.affine(weight, bias, inputs, slopes);
+        }
+    }
+
+    /// Sums of the columns of `values`, `[R, out]`.
+    pub fn sums(&mut self, out: &'a mut [f32], values: &'a [f32]) {
+        self.tasks.push(Task::Sums { out, values });
     }
 
     pub fn run(self, threads: usize) {

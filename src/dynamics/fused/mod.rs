@@ -7,7 +7,7 @@
 //! derivatives by all that weights are added to; `gradients` turns these into gradients with a
 //! few large products. `adam` updates the weights.
 //!
-//! `cell`, `field` and `softmax` are the formulas, element by element; `gemm` is the matrix
+//! `cell`, `flow` and `softmax` are the formulas, element by element; `gemm` is the matrix
 //! product, `pool` the threads, `weights` the parameters by name, `step` puts all together;
 //! `sampled` scores a few drawn items instead of all; `beside` is what lifts scores beside the states. `ceiling` is what the cores could do at best.
 //!
@@ -20,7 +20,7 @@ mod backward;
 mod beside;
 mod ceiling;
 mod cell;
-mod field;
+mod flow;
 pub(crate) mod gemm;
 pub(in crate::dynamics) mod gradients;
 pub(in crate::dynamics) mod head;

@@ -7,7 +7,8 @@
 use std::ops::Range;
 
 use crate::dynamics::batch::Batch;
-use crate::dynamics::solver::substeps;
+use crate::dynamics::packed::flow::Widths;
+use crate::dynamics::solver::{Moving, Pace};
 use crate::settings::{ModelSettings, Solver, Targets};
 
 /// Rows of a shard. A constant: results must not depend on the number of threads.
@@ -23,14 +24,6 @@ pub(in crate::dynamics) struct Event {
     pub sink: usize,
     /// Row of the input mask.
     pub mask: usize,
-}
-
-/// One row's part in one substep.
-pub(in crate::dynamics) struct Flow {
-    /// Row within the shard.
-    pub row: usize,
-    /// Model time.
-    pub length: f32,
 }
 
 /// A state that is scored.
@@ -56,15 +49,27 @@ pub(in crate::dynamics) struct Position {
 pub(in crate::dynamics) struct Shard {
     pub rows: usize,
     pub events: Vec<Event>,
-    pub flows: Vec<Flow>,
+    pub flows: Vec<Moving>,
     pub scored: Vec<Scored>,
     pub positions: Vec<Position>,
 }
 
+/// Sizes of what is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    pub hidden: usize,
+    /// Evaluations of the flow in a substep.
+    pub stages: usize,
+    /// Of one evaluation.
+    pub widths: Widths,
+}
+
 impl Shard {
     /// Values that are kept of it for going back.
-    fn kept(&self, stages: usize, hidden: usize) -> usize {
-        hidden * (9 * self.events.len() + 6 * stages * self.flows.len() + self.scored.len())
+    fn kept(&self, sizes: Sizes) -> usize {
+        let evaluation = 1 + 2 * sizes.widths.inner + sizes.widths.outer;
+        let flows = evaluation * sizes.stages * self.flows.len();
+        sizes.hidden * (9 * self.events.len() + flows + self.scored.len())
     }
 }
 
@@ -73,8 +78,8 @@ impl Shard {
 pub(in crate::dynamics) const KEPT: usize = 1 << 27;
 
 /// Cut `shards` into waves that are kept at once.
-pub(in crate::dynamics) fn waves(shards: &[Shard], stages: usize, hidden: usize) -> Vec<&[Shard]> {
-    waves_by(shards, KEPT, |shard| shard.kept(stages, hidden))
+pub(super) fn waves(shards: &[Shard], sizes: Sizes) -> Vec<&[Shard]> {
+    waves_by(shards, KEPT, |shard| shard.kept(sizes))
 }
 
 /// The same, where `keeps` says how many values are kept of a shard, at most `most` at once.
@@ -123,17 +128,14 @@ fn shard(settings: &ModelSettings, batch: &Batch, rows: Range<usize>) -> Shard {
         here.events = start..shard.events.len();
         // The gap after the last event is flowed only where the query asks for it.
         if settings.solver != Solver::Gru && (settings.query_gap || !last) {
-            let plan: Vec<(usize, f32)> = rows
-                .clone()
-                .map(|b| {
-                    substeps(batch.dt[at + b], settings.max_step as f32, settings.max_substeps)
-                })
-                .collect();
+            let pace = Pace::of(settings);
+            let plan: Vec<(usize, f32)> =
+                rows.clone().map(|b| pace.over(batch.dt[at + b])).collect();
             let most = plan.iter().map(|&(count, _)| count).max().unwrap_or(0);
             for substep in 0..most {
                 let start = shard.flows.len();
                 let moving = plan.iter().enumerate().filter(|(_, (count, _))| substep < *count);
-                shard.flows.extend(moving.map(|(row, &(_, length))| Flow { row, length }));
+                shard.flows.extend(moving.map(|(row, &(_, length))| Moving { row, length }));
                 here.substeps.push(start..shard.flows.len());
             }
         }

@@ -6,19 +6,17 @@ use pulp::Arch;
 
 use super::Dropout;
 use super::cell::Gates;
-use super::field::Advance;
 use super::gemm::{View, product};
 use super::plan::Shard;
-use super::weights::{FieldLayers, Inner, Layers};
-use crate::dynamics::packed::activation::Tanh;
+use super::weights::{Inner, Layers};
+pub(super) use crate::dynamics::packed::flow::row;
+use crate::dynamics::packed::flow::{Evaluation, Formula};
 use crate::dynamics::solver::Stage;
 
 /// What all shards share.
 pub(super) struct Context<'a> {
     pub arch: Arch,
     pub hidden: usize,
-    /// λ.
-    pub decay: f32,
     pub stages: &'static [Stage],
     pub query_gap: bool,
     pub dropout: Option<&'a Dropout>,
@@ -41,13 +39,13 @@ pub(super) struct Slices<'a> {
     pub from_state: &'a mut [f32],
     /// Going back, derivatives by the embedded items: `[E, H]`.
     pub by_embedded: &'a mut [f32],
-    /// Where the field is evaluated: `[F, H]`.
+    /// Where the flow is evaluated: `[F, H]`.
     pub points: &'a mut [f32],
-    /// Its inner tanh: `[F, 2H]`.
+    /// Its inner layer: `[F, inner·H]`.
     pub inner: &'a mut [f32],
-    /// Going back, derivatives by what that is taken of: `[F, 2H]`.
+    /// Going back, derivatives by what that is made of: `[F, inner·H]`.
     pub by_inner: &'a mut [f32],
-    /// Its outer tanh; going back, derivatives by what it is taken of: `[F, H]`.
+    /// Its outer layer; going back, derivatives by what it is made of: `[F, outer·H]`.
     pub outer: &'a mut [f32],
     /// States before the head, dropped out; going back, derivatives by them: `[Q, H]`.
     pub scored: &'a mut [f32],
@@ -56,11 +54,6 @@ pub(super) struct Slices<'a> {
 /// Rows `range` of a matrix of `width` columns.
 pub(super) fn rows(range: &Range<usize>, width: usize) -> Range<usize> {
     range.start * width..range.end * width
-}
-
-/// Row `row` of a matrix of `width` columns.
-pub(super) fn row(row: usize, width: usize) -> Range<usize> {
-    row * width..(row + 1) * width
 }
 
 /// Run `shard` through all positions.
@@ -82,9 +75,10 @@ pub(super) fn forward(context: &Context<'_>, shard: &Shard, slices: &mut Slices<
         if !context.query_gap {
             keep(context, shard, slices, &position.scored, &states);
         }
-        if let Some(field) = &context.layers.field {
+        if let Some(over_gaps) = &context.layers.flow {
             for substep in &position.substeps {
-                flow(context, field, shard, slices, substep, &mut states, &mut scratch);
+                let formula = &*over_gaps.forward;
+                flow(context, formula, shard, slices, substep, &mut states, &mut scratch);
             }
         }
         if context.query_gap {
@@ -154,21 +148,21 @@ struct Scratch {
     /// `[S, H]` each.
     starts: Vec<f32>,
     ends: Vec<f32>,
-    /// Where the point after the last one goes, which nobody asks for: `[H]`.
+    /// Where the points after the last ones go, which nobody asks for.
     beyond: Vec<f32>,
 }
 
 impl Scratch {
     fn new(rows: usize, hidden: usize) -> Self {
         let room = || vec![0.0; rows * hidden];
-        Self { starts: room(), ends: room(), beyond: vec![0.0; hidden] }
+        Self { starts: room(), ends: room(), beyond: room() }
     }
 }
 
 /// One step of the rows of `substep`.
 fn flow(
     context: &Context<'_>,
-    field: &FieldLayers,
+    formula: &dyn Formula,
     shard: &Shard,
     slices: &mut Slices<'_>,
     substep: &Range<usize>,
@@ -185,28 +179,22 @@ fn flow(
     }
     ends[..size].copy_from_slice(&starts[..size]);
     slices.points[first..first + size].copy_from_slice(&starts[..size]);
-    for (place, stage) in context.stages.iter().enumerate() {
+    let widths = formula.widths();
+    for (place, &stage) in context.stages.iter().enumerate() {
         let at = first + place * size;
         let (points, next) = slices.points[at..].split_at_mut(size);
         let last = place + 1 == context.stages.len();
-        let inner = &mut slices.inner[2 * at..2 * (at + size)];
-        let outer = &mut slices.outer[at..at + size];
-        field.inner.apply(points, inner);
-        context.arch.dispatch(Tanh { values: inner });
-        field.outer.apply(inner, outer);
-        for (place, flow) in flows.iter().enumerate() {
-            let at = row(place, hidden);
-            context.arch.dispatch(Advance {
-                raw: &mut outer[at.clone()],
-                start: &starts[at.clone()],
-                point: &points[at.clone()],
-                decay: context.decay,
-                weight: stage.weight * flow.length,
-                reach: stage.reach * flow.length,
-                end: &mut ends[at.clone()],
-                next: if last { beyond.as_mut_slice() } else { &mut next[at] },
-            });
-        }
+        formula.evaluate(Evaluation {
+            hidden,
+            stage,
+            moving: flows,
+            starts: &starts[..size],
+            points,
+            inner: &mut slices.inner[widths.inner * at..widths.inner * (at + size)],
+            outer: &mut slices.outer[widths.outer * at..widths.outer * (at + size)],
+            ends: &mut ends[..size],
+            next: if last { &mut beyond[..size] } else { &mut next[..size] },
+        });
     }
     for (from, flow) in ends.chunks_exact(hidden).zip(flows) {
         states[row(flow.row, hidden)].copy_from_slice(from);

@@ -3,15 +3,17 @@
 use pulp::Arch;
 
 use super::beside::{self, Beside, Surroundings};
+use super::flow::Kept;
 use super::gradients::{Tasks, clear, embedding, pieces};
 use super::head;
-use super::plan::{self, Shard};
+use super::plan::{self, Shard, Sizes};
 use super::pool;
 use super::scan::{Context, Slices, forward};
 use super::weights::{Inner, Layers, Named};
 use super::{Dropout, backward::backward};
 use crate::dynamics::attention;
 use crate::dynamics::batch::Batch;
+use crate::dynamics::packed::flow::Widths;
 use crate::dynamics::solver::stages;
 use crate::settings::{ModelSettings, Targets};
 
@@ -42,7 +44,8 @@ struct Buffers {
 }
 
 impl Buffers {
-    fn resize(&mut self, shards: &[Shard], stages: usize, hidden: usize) {
+    fn resize(&mut self, shards: &[Shard], sizes: Sizes) {
+        let Sizes { hidden, stages, widths } = sizes;
         let events: usize = shards.iter().map(|shard| shard.events.len()).sum();
         let flows: usize = shards.iter().map(|shard| shard.flows.len()).sum();
         let scored: usize = shards.iter().map(|shard| shard.scored.len()).sum();
@@ -53,9 +56,9 @@ impl Buffers {
             (&mut self.from_state, 3 * events),
             (&mut self.by_embedded, events),
             (&mut self.points, flows * stages),
-            (&mut self.inner, 2 * flows * stages),
-            (&mut self.by_inner, 2 * flows * stages),
-            (&mut self.outer, flows * stages),
+            (&mut self.inner, widths.inner * flows * stages),
+            (&mut self.by_inner, widths.inner * flows * stages),
+            (&mut self.outer, widths.outer * flows * stages),
             (&mut self.scored, scored),
         ] {
             buffer.resize(size * hidden, 0.0);
@@ -63,12 +66,8 @@ impl Buffers {
     }
 
     /// Every shard with its pieces.
-    fn slices<'a>(
-        &'a mut self,
-        shards: &'a [Shard],
-        stages: usize,
-        hidden: usize,
-    ) -> Vec<(&'a Shard, Slices<'a>)> {
+    fn slices<'a>(&'a mut self, shards: &'a [Shard], sizes: Sizes) -> Vec<(&'a Shard, Slices<'a>)> {
+        let Sizes { hidden, stages, widths } = sizes;
         let events = |shard: &Shard| shard.events.len();
         let flows = |shard: &Shard| shard.flows.len() * stages;
         let scored = |shard: &Shard| shard.scored.len();
@@ -78,9 +77,9 @@ impl Buffers {
         let mut from_state = pieces(&mut self.from_state, shards, 3 * hidden, events);
         let mut by_embedded = pieces(&mut self.by_embedded, shards, hidden, events);
         let mut points = pieces(&mut self.points, shards, hidden, flows);
-        let mut inner = pieces(&mut self.inner, shards, 2 * hidden, flows);
-        let mut by_inner = pieces(&mut self.by_inner, shards, 2 * hidden, flows);
-        let mut outer = pieces(&mut self.outer, shards, hidden, flows);
+        let mut inner = pieces(&mut self.inner, shards, widths.inner * hidden, flows);
+        let mut by_inner = pieces(&mut self.by_inner, shards, widths.inner * hidden, flows);
+        let mut outer = pieces(&mut self.outer, shards, widths.outer * hidden, flows);
         let mut scored = pieces(&mut self.scored, shards, hidden, scored);
         shards
             .iter()
@@ -225,11 +224,10 @@ impl Fused {
         let items = weights.embedding;
         let weights = Inner::new(settings, weights.inner.iter().copied());
         let mut into = Inner::new(settings, into);
-        let layers = Layers::new(arch, &weights);
+        let layers = Layers::new(arch, settings, &weights);
         let context = Context {
             arch,
             hidden,
-            decay: settings.decay as f32,
             stages,
             query_gap: settings.query_gap,
             dropout,
@@ -237,21 +235,25 @@ impl Fused {
             weights: &weights,
             layers: &layers,
         };
+        let nothing = Widths { inner: 0, outer: 0 };
+        let widths = layers.flow.as_ref().map_or(nothing, |flow| flow.forward.widths());
+        let sizes = Sizes { hidden, stages: stages.len(), widths };
         let mut loss = 0.0;
-        for (place, wave) in plan::waves(shards, stages.len(), hidden).into_iter().enumerate() {
+        for (place, wave) in plan::waves(shards, sizes).into_iter().enumerate() {
             let more = place > 0;
-            buffers.resize(wave, stages.len(), hidden);
-            pool::run(threads, buffers.slices(wave, stages.len(), hidden), |(shard, mut own)| {
+            buffers.resize(wave, sizes);
+            pool::run(threads, buffers.slices(wave, sizes), |(shard, mut own)| {
                 forward(&context, shard, &mut own);
             });
             loss += scoring.score(head, &mut buffers.scored, wave, more);
-            pool::run(threads, buffers.slices(wave, stages.len(), hidden), |(shard, mut own)| {
+            pool::run(threads, buffers.slices(wave, sizes), |(shard, mut own)| {
                 backward(&context, shard, &mut own);
             });
             let mut tasks = Tasks::new(arch, more);
-            if let Some(field) = &mut into.field {
-                tasks.affine(field.w_in, field.b_in, &buffers.points, &buffers.by_inner);
-                tasks.affine(field.w_out, field.b_out, &buffers.inner, &buffers.outer);
+            if let Some(flow) = &layers.flow {
+                let Buffers { points, inner, by_inner, outer, .. } = &*buffers;
+                let own = into.flow.iter_mut().map(|gradient| &mut **gradient).collect();
+                flow.back.gradients(&mut tasks, own, Kept { points, inner, by_inner, outer });
             }
             tasks.affine(into.w_input, into.b_input, &buffers.embedded, &buffers.input);
             tasks.affine(into.w_hidden, into.b_hidden, &buffers.before, &buffers.from_state);

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Dropout, Fused, FusedAdam, Update};
 use crate::dynamics::batch::Batch;
+use crate::dynamics::flow;
 use crate::dynamics::parameters;
 use crate::settings::{Head, ModelSettings, Solver, Targets};
 
@@ -225,13 +226,16 @@ fn a_batch_without_targets_has_no_loss_and_no_gradient() {
 
 #[test]
 fn zero_gaps_change_nothing_and_leave_the_field_without_a_gradient() {
-    let mut case = large(Solver::Rk4, Head::Linear, 8);
-    case.batch.dt.fill(0.0);
-    let (loss, gradients) = case.fused(1);
-    assert!(gradients[5..9].iter().flatten().all(|&v| v == 0.0));
-    case.settings.solver = Solver::Gru;
-    case.weights.drain(5..9);
-    assert_eq!(case.fused(1).0.to_bits(), loss.to_bits());
+    for &solver in Solver::WITH_STATE {
+        let mut case = large(solver, Head::Linear, 8);
+        case.batch.dt.fill(0.0);
+        let (loss, gradients) = case.fused(1);
+        let flow = 5..5 + flow::weights(solver).len();
+        assert!(gradients[flow.clone()].iter().flatten().all(|&v| v == 0.0));
+        case.settings.solver = Solver::Gru;
+        case.weights.drain(flow);
+        assert_eq!(case.fused(1).0.to_bits(), loss.to_bits());
+    }
 }
 
 #[test]
@@ -340,6 +344,9 @@ fn full_steps_take_this_long() {
             (Solver::Gru, Head::Linear),
             (Solver::Euler, Head::Linear),
             (Solver::Rk4, Head::Linear),
+            (Solver::Decay, Head::Linear),
+            (Solver::Cfc, Head::Linear),
+            (Solver::GruOde, Head::Linear),
             (Solver::Gru, Head::Tied),
         ] {
             let settings = ModelSettings { solver, head, targets, ..Default::default() };

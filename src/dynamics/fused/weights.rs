@@ -2,11 +2,10 @@
 
 use pulp::Arch;
 
-use super::gemm::transpose;
-use crate::dynamics::excitation;
+use super::flow::{Flow, turned};
 use crate::dynamics::packed::linear::Linear;
-use crate::dynamics::parameters;
-use crate::settings::{Head, ModelSettings, Solver};
+use crate::dynamics::{excitation, flow, parameters};
+use crate::settings::{Head, ModelSettings};
 
 /// Borrowed weights or gradients: `&[f32]` or `&mut [f32]`, shapes as in the parameters.
 pub(in crate::dynamics) struct Named<T> {
@@ -33,19 +32,8 @@ pub(super) struct Inner<T> {
     pub w_hidden: T,
     /// `[3H]`.
     pub b_hidden: T,
-    pub field: Option<NamedField<T>>,
-}
-
-/// The vector field's.
-pub(super) struct NamedField<T> {
-    /// `[H, 2H]`.
-    pub w_in: T,
-    /// `[2H]`.
-    pub b_in: T,
-    /// `[2H, H]`.
-    pub w_out: T,
-    /// `[H]`.
-    pub b_out: T,
+    /// The flow's; see [`flow::weights`].
+    pub flow: Vec<T>,
 }
 
 impl<T> Named<T> {
@@ -80,12 +68,7 @@ impl<T> Inner<T> {
             b_input: take(),
             w_hidden: take(),
             b_hidden: take(),
-            field: (settings.solver != Solver::Gru).then(|| NamedField {
-                w_in: take(),
-                b_in: take(),
-                w_out: take(),
-                b_out: take(),
-            }),
+            flow: flow::weights(settings.solver).iter().map(|_| take()).collect(),
         }
     }
 }
@@ -97,35 +80,15 @@ pub(super) struct Layers {
     pub hidden: Linear,
     /// `[3H]` to `[H]`.
     pub hidden_back: Linear,
-    pub field: Option<FieldLayers>,
-}
-
-/// The vector field's.
-pub(super) struct FieldLayers {
-    /// `[H]` to `[2H]`.
-    pub inner: Linear,
-    /// `[2H]` to `[H]`.
-    pub inner_back: Linear,
-    /// `[2H]` to `[H]`.
-    pub outer: Linear,
-    /// `[H]` to `[2H]`.
-    pub outer_back: Linear,
+    pub flow: Option<Flow>,
 }
 
 impl Layers {
-    pub fn new(arch: Arch, weights: &Inner<&[f32]>) -> Self {
-        let mut scratch = Vec::new();
-        let mut both = |weight: &[f32], bias: &[f32]| {
-            transpose(weight, bias.len(), &mut scratch);
-            let none = vec![0.0; weight.len() / bias.len()];
-            (Linear::from_rows(arch, weight, bias), Linear::from_rows(arch, &scratch, &none))
-        };
-        let (hidden, hidden_back) = both(weights.w_hidden, weights.b_hidden);
-        let field = weights.field.as_ref().map(|field| {
-            let (inner, inner_back) = both(field.w_in, field.b_in);
-            let (outer, outer_back) = both(field.w_out, field.b_out);
-            FieldLayers { inner, inner_back, outer, outer_back }
-        });
-        Self { hidden, hidden_back, field }
+    pub fn new(arch: Arch, settings: &ModelSettings, weights: &Inner<&[f32]>) -> Self {
+        Self {
+            hidden: Linear::from_rows(arch, weights.w_hidden, weights.b_hidden),
+            hidden_back: turned(arch, weights.w_hidden, weights.b_hidden.len()),
+            flow: Flow::new(arch, settings, &weights.flow),
+        }
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct Tile {
 pub enum Unfit {
     #[error("it is not a GPU")]
     NoGpu,
+    #[error("there are no kernels for {model} on a GPU")]
+    Flow { model: &'static str },
     #[error("a state of {hidden} values needs {needed} bytes of shared memory, and it has {has}")]
     Shared { hidden: usize, needed: usize, has: usize },
     #[error("it binds {has} buffers at once, {BINDINGS} are needed")]

@@ -76,6 +76,10 @@ impl OnGpu {
         let DispatchDevice::Cube(device) = device.as_dispatch() else {
             return Err(Unfit::NoGpu);
         };
+        // The kernels know a state that waits and one that a free field moves.
+        if !matches!(settings.solver, Solver::Gru | Solver::Euler | Solver::Rk4) {
+            return Err(Unfit::Flow { model: settings.solver.title() });
+        }
         let client = device.client();
         let properties = client.properties();
         let hardware = properties.hardware.clone();

@@ -5,13 +5,13 @@
 //! once as the kernels read them, and can go on from a stored state. All of it is compiled for
 //! AVX-512, AVX2 with FMA, NEON and none of these, chosen at run time by [`pulp`].
 //!
-//! `system` puts together `cell`, the GRU update, and `field`, the flow over a gap; both stand on
-//! `linear`, the matrix products, and `activation`, tanh and the logistic function. `workspace`
+//! `system` puts together `cell`, the GRU update, and `flow`, the flow over a gap; both stand on
+//! `linear`, the matrix products, and `activation`, tanh and its like. `workspace`
 //! holds the buffers.
 
 pub(in crate::dynamics) mod activation;
 mod cell;
-mod field;
+pub(in crate::dynamics) mod flow;
 pub(in crate::dynamics) mod linear;
 mod system;
 mod workspace;

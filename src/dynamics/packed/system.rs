@@ -3,13 +3,14 @@
 use pulp::Arch;
 
 use super::cell::{Cell, Inputs};
-use super::field::Field;
+use super::flow::Flow;
 use super::linear::Linear;
 use super::workspace::{Gap, Workspace};
 use crate::dynamics::excitation::{FEATURES, Lift};
+use crate::dynamics::flow;
 use crate::dynamics::parameters::Matrix;
-use crate::dynamics::solver;
-use crate::settings::{Head, ModelSettings, Solver};
+use crate::dynamics::solver::Pace;
+use crate::settings::{Head, ModelSettings};
 
 /// What the items give to the GRU is worked out ahead up to this many values, 96 MiB: 65,536
 /// items at H = 128.
@@ -28,11 +29,10 @@ pub struct Step {
 pub struct PackedSystem1 {
     items: usize,
     hidden: usize,
-    max_step: f32,
-    max_substeps: usize,
+    pace: Pace,
     cell: Cell,
     /// `None` for the GRU, which never flows.
-    field: Option<Field>,
+    flow: Option<Flow>,
     lift: Option<Lift>,
     /// `[H]` to `[N]`.
     head: Linear,
@@ -49,7 +49,7 @@ impl PackedSystem1 {
     }
 
     /// The same for a given instruction set and size of table.
-    pub(super) fn with(
+    pub(in crate::dynamics) fn with(
         arch: Arch,
         table_values: usize,
         settings: &ModelSettings,
@@ -71,13 +71,9 @@ impl PackedSystem1 {
         let embedding = &take([items + 1, hidden])[hidden..];
         let projection = linear(take([hidden, 3 * hidden]), take([1, 3 * hidden]), hidden);
         let recurrent = linear(take([hidden, 3 * hidden]), take([1, 3 * hidden]), hidden);
-        let field = (settings.solver != Solver::Gru).then(|| Field {
-            arch,
-            decay: settings.decay as f32,
-            stages: solver::stages(settings.solver),
-            inner: linear(take([hidden, 2 * hidden]), take([1, 2 * hidden]), hidden),
-            outer: linear(take([2 * hidden, hidden]), take([1, hidden]), 2 * hidden),
-        });
+        let weights = flow::weights(settings.solver).iter();
+        let weights: Vec<&[f32]> = weights.map(|weight| take(weight.shape(hidden))).collect();
+        let flow = Flow::new(arch, settings, &weights);
         let lift = Lift::new(arch, settings, items, all);
         if lift.is_some() {
             take([hidden, FEATURES]);
@@ -93,10 +89,9 @@ impl PackedSystem1 {
         Self {
             items,
             hidden,
-            max_step: settings.max_step as f32,
-            max_substeps: settings.max_substeps,
+            pace: Pace::of(settings),
             cell: Cell { arch, inputs, recurrent },
-            field,
+            flow,
             lift,
             head,
         }
@@ -135,8 +130,8 @@ impl PackedSystem1 {
                 workspace.gaps.push(self.gap(row, dt));
                 workspace.events.push((row, item as usize));
             }
-            if let Some(field) = &self.field {
-                field.flow(workspace, states, self.hidden);
+            if let Some(flow) = &self.flow {
+                flow.flow(workspace, states, self.hidden);
             }
             self.cell.update(workspace, states, self.hidden);
         }
@@ -149,10 +144,10 @@ impl PackedSystem1 {
     /// Where `states` is not a row for each of `dt`.
     pub fn flow(&self, workspace: &mut Workspace, states: &mut [f32], dt: &[f32]) {
         assert_eq!(states.len(), dt.len() * self.hidden, "one state a gap");
-        let Some(field) = &self.field else { return };
+        let Some(flow) = &self.flow else { return };
         workspace.gaps.clear();
         workspace.gaps.extend(dt.iter().enumerate().map(|(row, &dt)| self.gap(row, dt)));
-        field.flow(workspace, states, self.hidden);
+        flow.flow(workspace, states, self.hidden);
     }
 
     /// Scores of all items, `[R, H]` to `[R, N]`: column i is item i.
@@ -172,7 +167,7 @@ impl PackedSystem1 {
     }
 
     fn gap(&self, row: usize, dt: f32) -> Gap {
-        let (count, length) = solver::substeps(dt, self.max_step, self.max_substeps);
+        let (count, length) = self.pace.over(dt);
         Gap { row, count, length }
     }
 }

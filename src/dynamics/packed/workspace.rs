@@ -1,24 +1,26 @@
 //! Buffers that are used again from call to call.
 
+use crate::dynamics::solver::Moving;
+
 /// Room for intermediate results; it grows to the largest batch it has seen. One a thread, and of
 /// use to any model.
 #[derive(Debug, Default)]
 pub struct Workspace {
     /// The gaps that are flowed over.
     pub(super) gaps: Vec<Gap>,
-    /// Row and length of the substeps that are taken together.
-    pub(super) substeps: Vec<(usize, f32)>,
+    /// The substeps that are taken together.
+    pub(super) substeps: Vec<Moving>,
     /// Row and item of the events that are taken together.
     pub(super) events: Vec<(usize, usize)>,
     /// States, gathered from their rows.
     pub(super) states: Vec<f32>,
     /// States at the end of a substep.
     pub(super) ends: Vec<f32>,
-    /// Where the field is evaluated; embedded items.
+    /// Where a flow is evaluated, now and next; embedded items.
     pub(super) points: Vec<f32>,
-    /// Slopes; projected items.
+    /// A flow's outer layer; projected items.
     pub(super) slopes: Vec<f32>,
-    /// Inside of the field; the state's part of the gates.
+    /// A flow's inner layer; the state's part of the gates.
     pub(super) inner: Vec<f32>,
 }
 

@@ -13,6 +13,7 @@ use super::shift::Shift;
 use crate::data::split::Sequence;
 use crate::dynamics::batch::Batch;
 use crate::dynamics::device;
+use crate::dynamics::flow;
 use crate::dynamics::fused::{Fused, FusedAdam};
 use crate::dynamics::model::System1;
 use crate::dynamics::parameters::{self, Matrix, upload};
@@ -203,10 +204,12 @@ impl Setting<'_> {
     fn adapter(&self, kind: Kind) -> Adapter {
         let settings = &self.config.adapter;
         let recurrent = settings.parts == AdapterParts::Recurrent;
+        let flow = flow::weights(self.config.model.solver);
+        let of_flow =
+            |name: &str| flow.iter().any(|weight| weight.name == name && weight.inputs.is_some());
         let adapted = |name: &str| {
-            name == "head.w"
-                || recurrent
-                    && matches!(name, "gru.w_input" | "gru.w_hidden" | "field.w_in" | "field.w_out")
+            let inner = matches!(name, "gru.w_input" | "gru.w_hidden") || of_flow(name);
+            name == "head.w" || recurrent && inner
         };
         let names = parameters::names(&self.config.model).into_iter().filter(|name| adapted(name));
         let size = Size { rank: settings.rank, alpha: settings.alpha };

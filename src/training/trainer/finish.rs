@@ -69,6 +69,7 @@ impl Training<'_> {
             step_halving_error,
             latency: None,
             baselines: prepared.baseline_records(),
+            ceiling: prepared.ceiling(context)?,
         };
         // One entry: several would be written in an order of their own each time.
         let about = serde_json::json!({

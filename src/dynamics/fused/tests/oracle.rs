@@ -1,8 +1,9 @@
 //! System 1's loss in f64, as the formulas stand, one row at a time.
 
 use crate::dynamics::batch::Batch;
+use crate::dynamics::flow;
 use crate::dynamics::fused::Dropout;
-use crate::dynamics::solver::substeps;
+use crate::dynamics::solver::Pace;
 use crate::settings::{Head, ModelSettings, Solver, Targets};
 
 type Vector = Vec<f64>;
@@ -29,7 +30,30 @@ fn masked(x: &[f64], mask: Option<&[f32]>, row: usize) -> Vector {
     }
 }
 
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// z moved by 1 − exp(−rate·dt) of the way to `towards`.
+fn drawn(z: &[f64], towards: &[f64], rates: &[f64], dt: f64) -> Vector {
+    let each = z.iter().zip(towards).zip(rates);
+    each.map(|((z, to), rate)| to + (z - to) * (-rate * dt).exp()).collect()
+}
+
 fn velocity(settings: &ModelSettings, field: &[Vector], z: &[f64]) -> Vector {
+    if settings.solver == Solver::GruOde {
+        let (size, sums) = (z.len(), affine(z, &field[0], &field[1]));
+        return (0..size)
+            .map(|j| {
+                let (r, u) = (sigmoid(sums[j]), sigmoid(sums[size + j]));
+                (1.0 - u) * ((r * sums[2 * size + j]).tanh() - z[j])
+            })
+            .collect();
+    }
     let inner: Vector = affine(z, &field[0], &field[1]).into_iter().map(f64::tanh).collect();
     let outer = affine(&inner, &field[2], &field[3]);
     outer.iter().zip(z).map(|(o, z)| o.tanh() - settings.decay * z).collect()
@@ -40,7 +64,20 @@ fn step(settings: &ModelSettings, field: &[Vector], z: &[f64], h: f64) -> Vector
     match settings.solver {
         Solver::Gru | Solver::SasRec | Solver::TiSasRec => z.to_vec(),
         Solver::Euler => axpy(z, h, &f(z)),
-        Solver::Rk4 => {
+        Solver::Decay => {
+            let rates: Vector = field[0].iter().map(|&w| softplus(w)).collect();
+            drawn(z, &field[1], &rates, h)
+        }
+        Solver::Cfc => {
+            let inner: Vector =
+                affine(z, &field[0], &field[1]).into_iter().map(f64::tanh).collect();
+            let heads = affine(&inner, &field[2], &field[3]);
+            let (towards, rates) = heads.split_at(z.len());
+            let towards: Vector = towards.iter().map(|g| g.tanh()).collect();
+            let rates: Vector = rates.iter().map(|&f| softplus(f)).collect();
+            drawn(z, &towards, &rates, h)
+        }
+        Solver::Rk4 | Solver::GruOde => {
             let k1 = f(z);
             let k2 = f(&axpy(z, h / 2.0, &k1));
             let k3 = f(&axpy(z, h / 2.0, &k2));
@@ -53,7 +90,6 @@ fn step(settings: &ModelSettings, field: &[Vector], z: &[f64], h: f64) -> Vector
 fn update(weights: &[Vector], x: &[f64], h: &[f64]) -> Vector {
     let size = h.len();
     let (i, s) = (affine(x, &weights[1], &weights[2]), affine(h, &weights[3], &weights[4]));
-    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
     (0..size)
         .map(|j| {
             let r = sigmoid(i[j] + s[j]);
@@ -109,10 +145,10 @@ pub fn loss(
             }
             let before = h.clone();
             if settings.solver != Solver::Gru && (settings.query_gap || !last) {
-                let (count, length) =
-                    substeps(batch.dt[at], settings.max_step as f32, settings.max_substeps);
+                let (count, length) = Pace::of(settings).over(batch.dt[at]);
+                let field = &weights[5..5 + flow::weights(settings.solver).len()];
                 for _ in 0..count {
-                    h = step(settings, &weights[5..9], &h, f64::from(length));
+                    h = step(settings, field, &h, f64::from(length));
                 }
             }
             if batch.targets[at] > 0 && (every || last) {

@@ -32,7 +32,7 @@ pub fn fixed_points(ui: &mut Ui, landscape: &Landscape, side: &mut Side) {
         let text = match landscape.solver {
             Solver::Gru => {
                 "A GRU stays where it is between events: it has no field and no attractors. \
-                 Choose a run with the Euler or RK4 solver."
+                 Choose a run with another solver."
             }
             _ => "No fixed point lies near the states that users visit.",
         };
@@ -47,6 +47,10 @@ pub fn fixed_points(ui: &mut Ui, landscape: &Landscape, side: &mut Side) {
             counted(control.others, "other point")
         ),
         None => String::new(),
+    };
+    let control = match landscape.caveat() {
+        Some(caveat) => format!("{control} {caveat}"),
+        None => control,
     };
     let foot = 10.0 * UNIT;
     let area = ui.available_rect_before_wrap();

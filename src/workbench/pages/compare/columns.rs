@@ -1,7 +1,7 @@
 //! The columns of the run table: metrics, facts, and any setting.
 
 use super::rows::Row;
-use crate::runs::metric_text;
+use crate::runs::{metric_text, share_text};
 use crate::settings::{Config, Kind, Value};
 use crate::workbench::format;
 
@@ -71,10 +71,11 @@ impl CellValue {
 
 /// Every column there is: facts and metrics, then the settings.
 pub fn all() -> Vec<ColumnInfo> {
-    let facts: [(&str, &str, f32, bool, Better); 14] = [
+    let facts: [(&str, &str, f32, bool, Better); 15] = [
         ("state", "State", 100.0, false, Better::Neither),
         ("ndcg10", "NDCG@10", 135.0, true, Better::More),
         ("hr10", "HR@10", 135.0, true, Better::More),
+        ("ceiling", "Of the ceiling", 110.0, true, Better::More),
         ("mrr", "MRR", 100.0, true, Better::More),
         ("valid", "NDCG@10 (val)", 120.0, true, Better::More),
         ("loss", "Train loss", 100.0, true, Better::Less),
@@ -116,6 +117,10 @@ pub fn value(row: &Row, id: &str) -> CellValue {
         "state" => CellValue::text(row.state_text()),
         "ndcg10" => estimate(row.ndcg10),
         "hr10" => estimate(row.hr10),
+        "ceiling" => {
+            let share = row.ndcg10.zip(row.ceiling).map(|(own, ceiling)| own.mean / ceiling);
+            CellValue::number(share, |share| share_text(Some(share)))
+        }
         "mrr" => CellValue::number(row.mrr, format::metric),
         "valid" => CellValue::number(row.valid_ndcg10, format::metric),
         "loss" => CellValue::number(row.train_loss, |loss| format!("{loss:.3}")),

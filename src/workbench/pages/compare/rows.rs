@@ -24,6 +24,8 @@ pub struct Row {
     pub config: Option<Config>,
     pub hr10: Option<Estimate>,
     pub ndcg10: Option<Estimate>,
+    /// NDCG@10 of the ceiling, where there is one.
+    pub ceiling: Option<f64>,
     pub mrr: Option<f64>,
     pub valid_ndcg10: Option<f64>,
     pub train_loss: Option<f64>,
@@ -95,6 +97,9 @@ impl Row {
             config,
             hr10: summary.map(|summary| summary.hr10),
             ndcg10: summary.map(|summary| summary.ndcg10),
+            ceiling: summary
+                .and_then(|summary| summary.ceiling.as_ref())
+                .map(|ceiling| ceiling.ndcg10.mean),
             mrr: summary.map(|summary| summary.mrr),
             valid_ndcg10: summary.map(|summary| summary.valid_ndcg10),
             train_loss: summary.map(|summary| summary.train_loss),
@@ -172,6 +177,7 @@ pub fn sample(id: &str, solver: Solver) -> Row {
         config: Some(config),
         hr10: None,
         ndcg10: None,
+        ceiling: None,
         mrr: None,
         valid_ndcg10: None,
         train_loss: None,

@@ -3,7 +3,7 @@
 use eframe::egui::{Label, RichText, Ui};
 
 use super::verdict;
-use crate::runs::{AblationTable, MetricCell, metric_text, model_title};
+use crate::runs::{AblationTable, MetricCell, metric_text};
 use crate::workbench::format;
 use crate::workbench::theme::{UNIT, palette};
 use crate::workbench::widgets::{Cell, Column, grid_table, legend_dot, page_scroll};
@@ -69,13 +69,12 @@ pub fn table_ui(ui: &mut Ui, table: &AblationTable) {
         .rows
         .iter()
         .map(|row| {
-            let name = model_title(&row.model);
             let name = match row.solver {
-                Some(solver) => Cell::text(name).dot(palette.solver(solver)),
-                None => Cell::text(format!("{name} (baseline)")).color(palette.muted),
+                Some(solver) => Cell::text(row.title()).dot(palette.solver(solver)),
+                None => Cell::text(row.title()).color(palette.muted),
             };
             let latency = row.latency_ms.as_ref();
-            let seeds = if row.baseline { dash() } else { row.seeds.to_string() };
+            let seeds = if row.solver.is_none() { dash() } else { row.seeds.to_string() };
             vec![
                 name,
                 Cell::figure(metric(&row.hr10)),

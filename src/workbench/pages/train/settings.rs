@@ -79,8 +79,9 @@ fn models(ui: &mut Ui, session: &mut Session) {
     ui.label(text.color(palette(ui).strong));
     let chosen = parse_models(&session.config.ablation.models).unwrap_or_default();
     let mut wanted = chosen.clone();
+    // More than fit side by side in a narrow column.
     ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing = eframe::egui::vec2(1.5 * UNIT, 1.5 * UNIT);
+        ui.spacing_mut().item_spacing = eframe::egui::Vec2::splat(1.5 * UNIT);
         for &solver in Solver::ALL {
             let on = chosen.contains(&solver);
             let color = Some(palette(ui).solver(solver));
