@@ -49,6 +49,7 @@ fn summary(run: &str) -> RunSummary {
             single: latency,
         }),
         baselines: vec![baseline("popularity"), baseline("markov")],
+        ceiling: None,
     }
 }
 
