@@ -11,11 +11,12 @@ use super::answer::{Composed, compose, reason_request, reasoner_use};
 use super::cache::{Answers, Key};
 use super::compute::{Compute, Job};
 use super::impressions::Impressions;
+use super::pulse::{Pulse, noted};
 use super::request::{Asked, check};
 use super::telemetry::{Gauges, Observation, ReasonerUse, Served, Telemetry};
 use super::users::{UserState, Users};
 use super::wire::{
-    FeedbackRequest, FeedbackResponse, Health, Meta, RecommendData, RecommendRequest,
+    FeedbackAction, FeedbackRequest, FeedbackResponse, Health, Meta, RecommendData, RecommendRequest,
     RecommendResponse, Warning,
 };
 use super::{RequestError, ServeError, ServedModel};
@@ -55,6 +56,7 @@ pub struct Engine {
     compute: Compute,
     telemetry: Arc<Telemetry>,
     impressions: Option<Impressions>,
+    pulse: Pulse,
     in_flight: AtomicUsize,
     started: Instant,
 }
@@ -92,6 +94,7 @@ impl Engine {
             compute: Compute::start(if threads == 0 { cores } else { threads })?,
             telemetry: Telemetry::new(),
             impressions,
+            pulse: Pulse::new(),
             in_flight: AtomicUsize::new(0),
             started: Instant::now(),
         }))
@@ -195,6 +198,7 @@ impl Engine {
         };
         let latency = begun.elapsed();
         let response = respond(&live, &asked, &composed, served, latency);
+        self.pulse.answered(&live.model, response.impression_id, &asked);
         self.observe(request, &response, &composed.decision, (served, used), latency);
         Ok(response)
     }
@@ -216,6 +220,7 @@ impl Engine {
             half_life: self.router.settings().half_life,
         };
         let mut perceived = self.compute.run(job).await?;
+        noted(&live.model, asked, self.users.last_event(&asked.user, generation));
         let state = UserState {
             generation,
             items: asked.items.clone(),
@@ -298,12 +303,16 @@ impl Engine {
     /// [`RequestError`] with status 422 for an item that is not in the catalogue.
     pub fn feedback(&self, request: FeedbackRequest) -> Result<FeedbackResponse, RequestError> {
         let id = request.item.to_string();
-        if self.live.load().model.item(&id).is_none() {
+        let model = self.model();
+        let Some(item) = model.item(&id) else {
             let short: String = id.chars().take(40).collect();
             return Err(RequestError::unprocessable(
                 "unknown_item",
                 format!("item `{short}` is not in the catalogue"),
             ));
+        };
+        if request.action != FeedbackAction::Dismiss {
+            self.pulse.taken(&model, request.impression_id, item);
         }
         self.telemetry.feedback(request.action.word());
         let known_impression = match &self.impressions {

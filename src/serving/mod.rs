@@ -16,6 +16,7 @@ pub mod impressions;
 mod model;
 pub mod people;
 mod perceive;
+mod pulse;
 pub mod replay;
 mod request;
 pub mod telemetry;

@@ -165,6 +165,13 @@ impl ServedModel {
             .map(|timeline| timeline.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Change the item dynamics, where the model has them.
+    pub fn with_timeline(&self, change: impl FnOnce(&mut Timeline)) {
+        if let Some(timeline) = &self.timeline {
+            change(&mut timeline.write().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
     /// The dense index of a catalogue id.
     pub fn item(&self, id: &str) -> Option<u32> {
         self.index.get(id).copied()

@@ -41,6 +41,12 @@ impl Users {
         same.then_some(known)
     }
 
+    /// Time of the last event of a user under this model.
+    pub fn last_event(&self, user: &str, generation: u64) -> Option<i64> {
+        let known = self.0.get(user).filter(|known| known.generation == generation)?;
+        known.times.last().copied()
+    }
+
     pub fn keep(&self, user: String, state: UserState) {
         self.0.insert(user, Arc::new(state));
     }
@@ -65,6 +71,8 @@ mod tests {
         assert!(!resumed(&[3, 5, 9], &[10, 20, 30], 1), "another item");
         assert!(!resumed(&[3, 4, 9], &[10, 21, 30], 1), "another time");
         assert!(!resumed(&[3, 4, 9], &[10, 20, 30], 2), "another model");
+        assert_eq!(users.last_event("ann", 1), Some(20));
+        assert!(users.last_event("ann", 2).is_none() && users.last_event("bob", 1).is_none());
         assert!(users.resume("bob", 1, &[3, 4], &[10, 20]).is_none());
     }
 }

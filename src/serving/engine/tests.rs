@@ -8,7 +8,7 @@ use crate::dynamics::parameters;
 use crate::jobs::{self, Context, Control};
 use crate::routing::Limit;
 use crate::serving::wire::ItemId;
-use crate::settings::{LimitMode, ReasonerKind, RouterSettings, Solver};
+use crate::settings::{ItemDynamics, LimitMode, ReasonerKind, RouterSettings, Solver};
 use crate::training::Prepared;
 
 fn config() -> Config {
@@ -197,4 +197,76 @@ async fn a_dead_llm_degrades_to_system_1_and_opens_its_breaker() {
     let again = engine.recommend(asks(0, 4), Force::Slow).await.unwrap();
     assert!(!again.data.meta.cached);
     assert_eq!(engine.levels().hour_cost, 0.0, "nothing was spent");
+}
+
+/// A model with item dynamics, and the time of the last event that it knows, in Unix seconds.
+fn lively() -> (Arc<ServedModel>, f64) {
+    let mut config = config();
+    config.model.item_dynamics = ItemDynamics::Both;
+    let context: Context<()> = jobs::detached(Control::default(), |_, _| ());
+    let data = drift(DriftOptions { users: 80, items: 60, ..Default::default() }, || Ok(()));
+    let prepared = Prepared::from_dataset(&data.unwrap(), &config, &context).unwrap();
+    let weights = parameters::initial(&config.model, prepared.data.items(), 1);
+    let model = ServedModel::new("lively", &config, weights, prepared, &context).unwrap();
+    let last = model.timeline().and_then(|timeline| timeline.last()).unwrap();
+    (Arc::new(model), last as f64 / 1000.0)
+}
+
+#[tokio::test]
+async fn what_users_do_moves_the_item_dynamics_at_once() {
+    let (model, last) = lively();
+    let mut config = config();
+    config.server.cache_size = 0;
+    let engine = engine(config, model);
+    let id = |item: i64| ItemId::Number(item);
+    let ask = |user: &str, items: &[i64], from: f64| RecommendRequest {
+        user_id: user.to_owned(),
+        recent_items: items.iter().map(|&item| id(item)).collect(),
+        recent_timestamps: Some((0..items.len()).map(|place| from + place as f64).collect()),
+        count: Some(60),
+        ..Default::default()
+    };
+    // How a stranger who asks an hour later would find an item.
+    let stranger = async |item: i64| {
+        let mut request = ask("stranger", &[1], last + 1800.0);
+        request.query_time = Some(last + 3600.0);
+        let response = engine.recommend(request, Force::Fast).await.unwrap();
+        let wanted = id(item).to_string();
+        let mut all = response.data.recommendations.iter();
+        all.find(|one| one.item.to_string() == wanted).map(|one| one.score).unwrap()
+    };
+    let before = stranger(40).await;
+    assert_eq!(before, stranger(40).await, "asking again changes nothing");
+    for user in 0..5 {
+        let history = ask(&format!("user {user}"), &[7, 40], last + 60.0 * f64::from(user));
+        engine.recommend(history, Force::Fast).await.unwrap();
+    }
+    let after = stranger(40).await;
+    assert!(after > 1.05 * before, "{before} {after}");
+    // The same histories again are no news.
+    engine.recommend(ask("user 4", &[7, 40], last + 240.0), Force::Fast).await.unwrap();
+    assert_eq!(after, stranger(40).await);
+    // Without a calendar nobody knows when it was.
+    let mut undated = ask("undated", &[7, 40], 0.0);
+    (undated.recent_times, undated.recent_timestamps) = (undated.recent_timestamps, None);
+    engine.recommend(undated, Force::Fast).await.unwrap();
+    assert_eq!(after, stranger(40).await);
+    // Nor may a clock that is wrong stop the others'.
+    engine.recommend(ask("from the future", &[40], 9e9), Force::Fast).await.unwrap();
+    assert_eq!(after, stranger(40).await);
+
+    let shown = engine.recommend(ask("ann", &[7], last + 300.0), Force::Fast).await.unwrap();
+    let feedback = |action| FeedbackRequest {
+        impression_id: shown.impression_id,
+        item: id(55),
+        action,
+    };
+    let unseen = stranger(55).await;
+    engine.feedback(feedback(FeedbackAction::Dismiss)).unwrap();
+    assert_eq!(unseen, stranger(55).await);
+    engine.feedback(feedback(FeedbackAction::Click)).unwrap();
+    let clicked = stranger(55).await;
+    assert!(clicked > 1.05 * unseen, "{unseen} {clicked}");
+    engine.feedback(feedback(FeedbackAction::Purchase)).unwrap();
+    assert_eq!(clicked, stranger(55).await, "one item of an answer counts once");
 }
