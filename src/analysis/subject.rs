@@ -101,7 +101,7 @@ impl Subject {
         let mut scores = vec![0.0; model.data.items()];
         model.packed.scores(&mut model.packed.workspace(), state, &mut scores);
         if let (Some(timeline), Some(lift)) = (model.timeline(), model.packed.lift()) {
-            let moment = Moment { items: history.0, query: history.2 };
+            let moment = Moment::at(history.0, history.1, history.2);
             lift.apply(&timeline, &[moment], state, &mut scores);
         }
         let half_life = model.config.router.half_life;

@@ -66,7 +66,7 @@ pub fn split(
     targets: Targets,
 ) -> Result<Split, SplitError> {
     let split = match protocol {
-        Protocol::Readme => readme(data, max_len),
+        Protocol::Readme => readme(data, max_len, targets),
         Protocol::LeaveOneOut => leave_one_out(data, max_len, targets),
         Protocol::Temporal => temporal(data, max_len, targets),
     };
@@ -93,7 +93,9 @@ fn users_by_id(data: &Dataset) -> Vec<usize> {
 }
 
 /// DeepM3's own protocol. Of the training users, taken evenly, every tenth is kept for validation.
-fn readme(data: &Dataset, max_len: usize) -> Split {
+/// Where every event is a target, so are those before the last window, and those before the event
+/// that validation asks for.
+fn readme(data: &Dataset, max_len: usize, targets: Targets) -> Split {
     let users: Vec<usize> =
         users_by_id(data).into_iter().filter(|&user| data.history(user).len() >= 2).collect();
     let cut = users.len() * 8 / 10;
@@ -101,20 +103,22 @@ fn readme(data: &Dataset, max_len: usize) -> Split {
         let end = data.offsets[user + 1];
         Query { user, start: data.offsets[user].max(end.saturating_sub(max_len)), target: end - 1 }
     };
-    let (mut train, mut counted, mut valid) = (Vec::new(), Vec::new(), Vec::new());
-    for (place, &user) in users[..cut].iter().enumerate() {
-        let Query { start, target, .. } = query(user);
-        if place % 10 == 9 {
-            valid.push(query(user));
-            counted.push(Sequence { start: data.offsets[user], end: target });
-        } else {
-            train.push(Sequence { start, end: target + 1 });
-            counted.push(Sequence { start: data.offsets[user], end: target + 1 });
-        }
-    }
-    let test = users[cut..].iter().map(|&user| query(user)).collect();
     // The window of `max_len` events includes the target.
     let input_len = max_len - 1;
+    let (mut train, mut counted, mut valid) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, &user) in users[..cut].iter().enumerate() {
+        let (start, end) = (data.offsets[user], data.offsets[user + 1]);
+        let held_out = place % 10 == 9;
+        let known = if held_out { end - 1 } else { end };
+        if held_out {
+            valid.push(query(user));
+        }
+        if !held_out || targets == Targets::All {
+            windows(start, known, input_len, targets, &mut train);
+        }
+        counted.push(Sequence { start, end: known });
+    }
+    let test = users[cut..].iter().map(|&user| query(user)).collect();
     Split { protocol: Protocol::Readme, input_len, train, valid, test, counted }
 }
 
@@ -226,6 +230,20 @@ mod tests {
             assert_eq!(query.target, data.offsets[query.user + 1] - 1);
             assert_eq!(query.target - query.start, split.input_len);
         }
+    }
+
+    #[test]
+    fn readme_trains_on_every_event_that_is_not_asked_for_where_all_are_targets() {
+        let ids: Vec<String> = (10..30).map(|id| id.to_string()).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let data = data(&ids, &[11; 20]);
+        let split = split(&data, Protocol::Readme, 5, Targets::All).unwrap();
+        let mut targets: Vec<usize> = split.train.iter().flat_map(|s| s.start + 1..s.end).collect();
+        targets.sort_unstable();
+        let asked: Vec<usize> = split.valid.iter().map(|query| query.target).collect();
+        let all = (0..16 * 11).filter(|event| event % 11 != 0 && !asked.contains(event));
+        assert_eq!(targets, all.collect::<Vec<_>>());
+        assert!(split.train.iter().all(|s| s.end - s.start <= 5));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::excitation::FEATURES;
+use super::excitation::{CLOCK, FEATURES};
 use super::flow;
 use crate::settings::{Head, ItemDynamics, ModelSettings, Solver};
 
@@ -108,6 +108,7 @@ fn specs(model: &ModelSettings, items: usize) -> Vec<Spec> {
     if model.item_dynamics != ItemDynamics::None {
         specs.push(spec("items.w", [h, FEATURES], Initial::Zero));
         specs.push(spec("items.b", [1, FEATURES], Initial::Even(ITEM_WEIGHT)));
+        specs.push(spec("items.clock", [CLOCK, FEATURES], Initial::Zero));
     }
     match model.head {
         Head::Linear => {

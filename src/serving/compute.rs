@@ -180,6 +180,8 @@ fn answer(model: &ServedModel, batch: Vec<Waiting>, workspace: &mut Workspace) {
         let moments: Vec<Moment<'_>> = asked
             .map(|asked| Moment {
                 items: &asked.items,
+                times: &asked.times,
+                asked: asked.query,
                 query: if asked.calendar { asked.query } else { now },
             })
             .collect();

@@ -16,8 +16,8 @@ use super::request::{Asked, check};
 use super::telemetry::{Gauges, Observation, ReasonerUse, Served, Telemetry};
 use super::users::{UserState, Users};
 use super::wire::{
-    FeedbackAction, FeedbackRequest, FeedbackResponse, Health, Meta, RecommendData, RecommendRequest,
-    RecommendResponse, Warning,
+    FeedbackAction, FeedbackRequest, FeedbackResponse, Health, Meta, RecommendData,
+    RecommendRequest, RecommendResponse, Warning,
 };
 use super::{RequestError, ServeError, ServedModel};
 use crate::reasoning::{BreakerState, BreakerView, ReasonError, Reasoner, reasoner};

@@ -36,7 +36,8 @@ impl Pulse {
     /// Remember what the answer `impression` was for, where `model` has item dynamics.
     pub fn answered(&self, model: &ServedModel, impression: Uuid, asked: &Arc<Asked>) {
         if model.timeline().is_some() {
-            let shown = Shown { asked: asked.clone(), at: Instant::now(), counted: Mutex::default() };
+            let shown =
+                Shown { asked: asked.clone(), at: Instant::now(), counted: Mutex::default() };
             self.0.insert(impression, Arc::new(shown));
         }
     }

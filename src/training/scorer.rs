@@ -161,9 +161,9 @@ fn shared<T: Send>(
 
 /// What is asked, as item dynamics see it.
 fn moments<'a>(data: &'a Dataset, queries: &[Query]) -> Vec<Moment<'a>> {
-    let moment = |query: &Query| Moment {
-        items: &data.item[query.start..query.target],
-        query: data.time[query.target],
+    let moment = |query: &Query| {
+        let history = query.start..query.target;
+        Moment::at(&data.item[history.clone()], &data.time[history], data.time[query.target])
     };
     queries.iter().map(moment).collect()
 }

@@ -3,7 +3,7 @@
 use super::affine::Affine;
 use super::field::VectorField;
 use super::flow::{Flow, is_closed_form};
-use crate::dynamics::excitation::{self, FEATURES};
+use crate::dynamics::excitation::{self, CLOCK, FEATURES};
 use crate::dynamics::flow;
 use crate::dynamics::parameters::Matrix;
 use crate::dynamics::solver::{Pace, stages};
@@ -61,6 +61,7 @@ impl Exact {
         if excitation::matrices(settings) > 0 {
             take([hidden, FEATURES]);
             take([1, FEATURES]);
+            take([CLOCK, FEATURES]);
         }
         let head = match settings.head {
             Head::Linear => Some(take([hidden, items]).to_vec()),

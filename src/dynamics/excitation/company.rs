@@ -35,6 +35,13 @@ pub(super) struct Company {
     partners: usize,
 }
 
+impl Tie {
+    /// Index of the event that made it.
+    pub fn event(&self) -> usize {
+        self.event as usize
+    }
+}
+
 impl Company {
     /// For a stream that begins with about `events` events.
     pub fn new(items: usize, events: usize) -> Self {
@@ -76,7 +83,7 @@ impl Company {
     /// The latest ties of `item` among those of the first `events` events.
     pub fn of(&self, item: u32, events: usize) -> &[Tie] {
         let ties = &self.ties[item as usize];
-        let end = ties.partition_point(|tie| (tie.event as usize) < events);
+        let end = ties.partition_point(|tie| tie.event() < events);
         &ties[end.saturating_sub(LATEST)..end]
     }
 }

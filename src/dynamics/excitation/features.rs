@@ -1,5 +1,5 @@
 //! What a moment says of each item, as features of its score: ln(1 + x/ε) of every intensity, of
-//! how much the history excites the item, and of how it followed the last ones.
+//! how much the history excites the item, and of how it followed the last ones, ever and lately.
 
 use std::ops::Range;
 
@@ -8,8 +8,8 @@ use pulp::{Arch, NullaryFnOnce};
 use super::half_life::HALF_LIVES;
 use super::intensity::{Base, Intensities};
 
-/// Features that come from ties: to the history, and to its last items.
-pub(super) const TIES: usize = 2;
+/// Features that come from ties: to the history, and to its last items; and both of late.
+pub(super) const TIES: usize = 4;
 /// Features of an item: its intensities, then those that come from ties.
 pub const FEATURES: usize = HALF_LIVES + TIES;
 

@@ -2,6 +2,7 @@
 
 use pulp::Arch;
 
+use super::clock::CLOCK;
 use super::features::FEATURES;
 use super::timeline::{Moment, Timeline};
 use crate::dynamics::packed::linear::Linear;
@@ -12,16 +13,18 @@ use crate::settings::{ItemDynamics, ModelSettings};
 pub const fn matrices(model: &ModelSettings) -> usize {
     match model.item_dynamics {
         ItemDynamics::None => 0,
-        _ => 2,
+        _ => 3,
     }
 }
 
-/// The weights of the features, which follow from the state.
+/// The weights of the features, which follow from the state and the clock.
 pub struct Lift {
     parts: ItemDynamics,
     items: usize,
     /// `[H]` to `[FEATURES]`.
     weights: Linear,
+    /// `[CLOCK, FEATURES]`.
+    by_clock: Vec<f32>,
 }
 
 impl Lift {
@@ -45,7 +48,8 @@ impl Lift {
         (parts != ItemDynamics::None).then(|| {
             let weight = find("items.w", [model.hidden, FEATURES]);
             let weights = Linear::from_rows(arch, weight, find("items.b", [1, FEATURES]));
-            Self { parts, items, weights }
+            let by_clock = find("items.clock", [CLOCK, FEATURES]).clone();
+            Self { parts, items, weights, by_clock }
         })
     }
 
@@ -60,8 +64,11 @@ impl Lift {
     ) {
         let mut each = vec![[0.0f32; FEATURES]; moments.len()];
         self.weights.apply(states, each.as_flattened_mut());
-        for ((scores, moment), each) in scores.chunks_exact_mut(self.items).zip(moments).zip(&each)
-        {
+        let rows = scores.chunks_exact_mut(self.items).zip(moments);
+        for ((scores, moment), each) in rows.zip(&mut each) {
+            for (by, part) in self.by_clock.chunks_exact(FEATURES).zip(moment.clock()) {
+                each.iter_mut().zip(by).for_each(|(each, by)| *each += part * by);
+            }
             timeline.add(&timeline.look(moment, self.parts), each, 0, scores);
         }
     }

@@ -9,9 +9,11 @@
 //!
 //! [`intensity`] holds the λ of all items, [`company`] which items share users, [`timeline`] puts
 //! them together and answers [`Look`]s at a moment; [`half_life`] learns the τₖ. The logarithms of
-//! all these ([`features`]) enter the scores with weights that the user's state decides on: [`lift`]
-//! where a model answers, [`super::fused`] where it learns.
+//! all these ([`features`]) enter the scores with weights that the user's state and the rhythm of
+//! the user's events ([`clock`]) decide on: [`lift`] where a model answers, [`super::fused`] where
+//! it learns.
 
+mod clock;
 mod company;
 mod features;
 pub mod half_life;
@@ -22,6 +24,7 @@ mod timeline;
 #[cfg(test)]
 mod tests;
 
+pub use clock::CLOCK;
 pub use features::{FEATURES, Look};
 pub use half_life::HALF_LIVES;
 pub use lift::{Lift, matrices};

@@ -44,7 +44,7 @@ fn intensities_are_the_decayed_counts_before_the_moment() {
     let (items, users) = (30, users(1500, 30, 1));
     let timeline = timeline(items, &users);
     for query in [0, 1, 700, 1200, 2399, 2400, 9000].map(|hours| hours * HOUR) {
-        let found = features(&timeline, items, &Moment { items: &[], query });
+        let found = features(&timeline, items, &Moment::at(&[], &[], query));
         for (k, half_life) in timeline.half_lives().into_iter().enumerate() {
             let mut exact = vec![0.0f64; items];
             for (item, &time) in users.iter().flat_map(|(items, times)| items.iter().zip(times)) {
@@ -76,7 +76,7 @@ fn nothing_is_known_from_the_future_and_a_stream_is_as_good_as_its_past() {
         })
         .collect();
     let mut past = timeline(items, &past);
-    let moment = Moment { items: &[3, 4, 3], query: cut };
+    let moment = Moment::at(&[3, 4, 3], &[], cut);
     let known = features(&past, items, &moment);
     assert!(known.iter().all(|feature| feature.iter().any(|&value| value > 0.0)));
     let mut later: Vec<(i64, usize, usize)> = Vec::new();
@@ -103,7 +103,7 @@ fn company_counts_who_chose_both_and_who_followed() {
     let users = [history(&[0, 1], 0), history(&[0, 1], day), history(&[2, 0, 3], 2 * day)];
     let timeline = timeline(5, &users);
     let found = |items: &[u32], query: i64| {
-        let features = features(&timeline, 5, &Moment { items, query });
+        let features = features(&timeline, 5, &Moment::at(items, &[], query));
         [features[HALF_LIVES].clone(), features[HALF_LIVES + 1].clone()]
     };
     let [together, next] = found(&[0], 9 * day);
@@ -121,9 +121,9 @@ fn company_counts_who_chose_both_and_who_followed() {
 fn a_part_looks_like_the_whole() {
     let (items, users) = (40, users(200, 40, 3));
     let timeline = timeline(items, &users);
-    let moment = Moment { items: &[1, 2, 3], query: 1500 * HOUR };
+    let moment = Moment::at(&[1, 2, 3], &[], 1500 * HOUR);
     let look = timeline.look(&moment, ItemDynamics::Both);
-    let weights = [0.3, -0.2, 0.5, 0.1, -0.4, 0.2, 0.7, 1.1];
+    let weights = [0.3, -0.2, 0.5, 0.1, -0.4, 0.2, 0.7, 1.1, -0.6, 0.9];
     let mut whole = vec![0.0; items];
     timeline.add(&look, &weights, 0, &mut whole);
     let mut parts = vec![0.0; items];

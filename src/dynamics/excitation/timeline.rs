@@ -12,6 +12,11 @@ use crate::settings::ItemDynamics;
 const HISTORY_HALF_LIFE: f32 = 8.0;
 /// Last items of a history whose followers count.
 const FOLLOWED: usize = 3;
+/// Ties of late count half for every so many days after the event that made them, and those older
+/// than `LATELY` half-lives not at all.
+const TIE_DAYS: f64 = 7.0;
+const LATELY: f64 = 8.0;
+const MS_PER_DAY: f64 = 86_400_000.0;
 
 /// An event on an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +30,19 @@ pub struct Event {
 #[derive(Debug, Clone, Copy)]
 pub struct Moment<'a> {
     pub items: &'a [u32],
-    /// Unix milliseconds.
+    /// Milliseconds, of whatever clock the user's events have.
+    pub times: &'a [i64],
+    /// The time of the request on that clock, and on the timeline's, which is in Unix milliseconds:
+    /// the same for users whose events have a calendar.
+    pub asked: i64,
     pub query: i64,
+}
+
+impl<'a> Moment<'a> {
+    /// Of a user whose events have a calendar.
+    pub const fn at(items: &'a [u32], times: &'a [i64], query: i64) -> Self {
+        Self { items, times, asked: query, query }
+    }
 }
 
 /// Item dynamics over a stream of events, which may go on.
@@ -112,11 +128,20 @@ impl Timeline {
         }
         if parts.company() {
             let mut sums = Sums::new(self.items);
+            let lately = moment.query - (LATELY * TIE_DAYS * MS_PER_DAY) as i64;
+            let lately = self.time.partition_point(|&time| time < lately);
             for (back, &item) in moment.items.iter().rev().enumerate() {
                 let weight = (-(back as f32) / HISTORY_HALF_LIFE).exp2();
                 let close = if back < FOLLOWED { 1.0 / (1.0 + back as f32) } else { 0.0 };
-                for tie in self.company.of(item, events) {
-                    sums.add(tie.other, [tie.weight * weight, tie.next * close]);
+                let ties = self.company.of(item, events);
+                let (old, late) = ties.split_at(ties.partition_point(|tie| tie.event() < lately));
+                for tie in old {
+                    sums.add(tie.other, [tie.weight * weight, tie.next * close, 0.0, 0.0]);
+                }
+                for tie in late {
+                    let (ever, next) = (tie.weight * weight, tie.next * close);
+                    let fresh = fade(moment.query - self.time[tie.event()]);
+                    sums.add(tie.other, [ever, next, ever * fresh, next * fresh]);
                 }
             }
             look.tie(self.arch, &sums);
@@ -133,4 +158,9 @@ impl Timeline {
     pub fn pull(&self, look: &Look, slopes: &[f32], first: usize) -> [f32; FEATURES] {
         look.pull(self.arch, &self.intensities, slopes, first)
     }
+}
+
+/// What is left of a tie after so many milliseconds.
+fn fade(age: i64) -> f32 {
+    (-(age as f32) * (1.0 / (TIE_DAYS * MS_PER_DAY)) as f32).exp2()
 }

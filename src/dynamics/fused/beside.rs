@@ -1,12 +1,12 @@
 //! What stands beside the states when items are scored: item dynamics that lift the scores with
-//! weights that follow from the state, and items that are out since the user has seen them.
+//! weights that follow from the state and the clock, and items that are out since the user has seen them.
 
 use std::ops::Range;
 
 use super::gemm::{View, product, product_into};
 use super::pool::run;
 use crate::dynamics::batch::Batch;
-use crate::dynamics::excitation::{FEATURES, Look, Moment, Timeline};
+use crate::dynamics::excitation::{CLOCK, FEATURES, Look, Moment, Timeline};
 use crate::settings::{ItemDynamics, Targets};
 
 /// What a training step knows beside the batch and the weights.
@@ -24,6 +24,8 @@ struct Asked {
     items: Vec<u32>,
     /// The same sorted; empty where seen items stay in.
     out: Vec<u32>,
+    /// See [`Moment::clock`].
+    clock: [f32; CLOCK],
     /// Unix milliseconds.
     query: i64,
 }
@@ -32,12 +34,10 @@ struct Asked {
 pub(super) struct Weights<'a> {
     pub timeline: &'a Timeline,
     pub parts: ItemDynamics,
-    /// `[H, FEATURES]`.
-    pub weight: &'a [f32],
-    /// `[FEATURES]`.
-    pub bias: &'a [f32],
-    pub by_weight: &'a mut [f32],
-    pub by_bias: &'a mut [f32],
+    /// By the state, `[H, FEATURES]`, whatever it is, `[FEATURES]`, and by the clock,
+    /// `[CLOCK, FEATURES]`.
+    pub weights: [&'a [f32]; 3],
+    pub into: [&'a mut [f32]; 3],
 }
 
 /// The scored states of a batch.
@@ -66,13 +66,16 @@ impl<'a> Beside<'a> {
                 Targets::All => (mask / batch.rows, mask % batch.rows),
                 Targets::Last => (batch.len - 1, mask),
             };
-            let seen = (0..=position).map(|position| batch.items[position * batch.rows + row]);
-            let items: Vec<u32> =
-                seen.filter(|&item| item > 0).map(|item| item as u32 - 1).collect();
+            let places = (0..=position).map(|position| position * batch.rows + row);
+            let seen = places.filter(|&place| batch.items[place] > 0);
+            let (items, times): (Vec<u32>, Vec<i64>) =
+                seen.map(|place| (batch.items[place] as u32 - 1, batch.clock[place])).unzip();
+            let query = batch.clock[(position + 1) * batch.rows + row];
+            let clock = Moment::at(&items, &times, query).clock();
             let mut out = if mask_seen { items.clone() } else { Vec::new() };
             out.sort_unstable();
             out.dedup();
-            Asked { items, out, query: batch.clock[(position + 1) * batch.rows + row] }
+            Asked { items, out, clock, query }
         }));
     }
 
@@ -81,31 +84,43 @@ impl<'a> Beside<'a> {
         let asked = &self.asked[range];
         let Some(weights) = &self.weights else { return Lifts { asked, of: None } };
         let mut each = vec![[0.0f32; FEATURES]; asked.len()];
-        let hidden = weights.weight.len() / FEATURES;
-        let flat = each.as_flattened_mut();
-        product(flat, View::new(states, hidden), View::new(weights.weight, FEATURES));
-        for lift in &mut each {
-            lift.iter_mut().zip(weights.bias).for_each(|(lift, bias)| *lift += bias);
+        let [by_state, bias, by_clock] = weights.weights;
+        let states = View::new(states, by_state.len() / FEATURES);
+        product(each.as_flattened_mut(), states, View::new(by_state, FEATURES));
+        for (each, asked) in each.iter_mut().zip(asked) {
+            each.iter_mut().zip(bias).for_each(|(each, bias)| *each += bias);
+            for (by, part) in by_clock.chunks_exact(FEATURES).zip(asked.clock) {
+                each.iter_mut().zip(by).for_each(|(each, by)| *each += part * by);
+            }
         }
         let mut looks: Vec<Look> = asked.iter().map(|_| Look::default()).collect();
         run(threads, looks.iter_mut().zip(asked).collect(), |(look, asked)| {
-            let moment = Moment { items: &asked.items, query: asked.query };
+            let moment = Moment::at(&asked.items, &[], asked.query);
             *look = weights.timeline.look(&moment, weights.parts);
         });
         Lifts { asked, of: Some(Lifted { timeline: weights.timeline, looks, each }) }
     }
 
-    /// From the derivatives by the lifts of some `states`, `[C, H]`, to those by the weights, and by
-    /// the states, which `by_states` grows by.
-    pub fn back(&mut self, states: &[f32], by_lift: &[[f32; FEATURES]], by_states: &mut [f32]) {
-        let Some(weights) = &mut self.weights else { return };
-        let hidden = weights.weight.len() / FEATURES;
+    /// From the derivatives by the lifts of the states of `range`, `[C, H]`, to those by the weights,
+    /// and by the states, which `by_states` grows by.
+    pub fn back(
+        &mut self,
+        range: Range<usize>,
+        states: &[f32],
+        by_lift: &[[f32; FEATURES]],
+        by_states: &mut [f32],
+    ) {
+        let Some(Weights { weights: [by_state, ..], into, .. }) = &mut self.weights else { return };
+        let [into_state, into_bias, into_clock] = into;
+        let hidden = by_state.len() / FEATURES;
         let by_lift = View::new(by_lift.as_flattened(), FEATURES);
         let states = View::new(states, hidden);
-        product_into(weights.by_weight, FEATURES, 0, states.t(), by_lift, true);
+        product_into(into_state, FEATURES, 0, states.t(), by_lift, true);
         let ones = vec![1.0; states.rows()];
-        product_into(weights.by_bias, FEATURES, 0, View::new(&ones, ones.len()), by_lift, true);
-        let back = View::new(weights.weight, FEATURES).t();
+        product_into(into_bias, FEATURES, 0, View::new(&ones, ones.len()), by_lift, true);
+        let clocks: Vec<f32> = self.asked[range].iter().flat_map(|asked| asked.clock).collect();
+        product_into(into_clock, FEATURES, 0, View::new(&clocks, CLOCK).t(), by_lift, true);
+        let back = View::new(by_state, FEATURES).t();
         product_into(by_states, hidden, 0, by_lift, back, true);
     }
 }

@@ -102,16 +102,15 @@ impl Head<'_> {
         {
             let apart = apart.as_mut().and_then(Iterator::next);
             let answers = Answers { columns, apart };
-            let lifts = beside.as_ref().map(|beside| {
-                let first = place * chunk;
-                beside.lifts(self.threads, first..first + columns.len(), states)
-            });
+            let range = place * chunk..place * chunk + columns.len();
+            let lifts =
+                beside.as_ref().map(|beside| beside.lifts(self.threads, range.clone(), states));
             let seen = beside.is_some().then(|| states.to_vec());
             let (loss, by_lift) =
                 self.chunk(buffers, states, answers, weight, sums, lifts.as_ref());
             total += loss;
             if let (Some(beside), Some(seen)) = (&mut beside, seen) {
-                beside.back(&seen, &by_lift, states);
+                beside.back(range, &seen, &by_lift, states);
             }
             sums.more = true;
         }

@@ -163,16 +163,13 @@ impl Fused {
         let targets = self.settings.targets;
         let parts = self.settings.item_dynamics;
         let lifting = match (weights.items, into.items) {
-            (Some((weight, bias)), Some((by_weight, by_bias))) => {
-                by_weight.fill(0.0);
-                by_bias.fill(0.0);
+            (Some(weights), Some(mut into)) => {
+                into.iter_mut().for_each(|into| into.fill(0.0));
                 around.timeline.map(move |timeline| beside::Weights {
                     timeline,
                     parts,
-                    weight,
-                    bias,
-                    by_weight,
-                    by_bias,
+                    weights,
+                    into,
                 })
             }
             _ => None,

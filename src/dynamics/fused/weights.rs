@@ -14,8 +14,8 @@ pub(in crate::dynamics) struct Named<T> {
     /// What makes a state of embedded items, in order: see [`Inner`] and
     /// [`crate::dynamics::attention`].
     pub inner: Vec<T>,
-    /// Weights of the item dynamics, `[H, FEATURES]` and `[FEATURES]`.
-    pub items: Option<(T, T)>,
+    /// Weights of the item dynamics, `[H, FEATURES]`, `[FEATURES]` and `[CLOCK, FEATURES]`.
+    pub items: Option<[T; 3]>,
     /// `[H, N]`; none where the head is tied.
     pub head: Option<T>,
     /// `[N]`.
@@ -48,7 +48,7 @@ impl<T> Named<T> {
         let named = Self {
             embedding: take(),
             inner: (0..names - outer).map(|_| take()).collect(),
-            items: (lift > 0).then(|| (take(), take())),
+            items: (lift > 0).then(|| [take(), take(), take()]),
             head: (settings.head == Head::Linear).then(&mut take),
             head_bias: take(),
         };

@@ -6,7 +6,7 @@ use super::cell::{Cell, Inputs};
 use super::flow::Flow;
 use super::linear::Linear;
 use super::workspace::{Gap, Workspace};
-use crate::dynamics::excitation::{FEATURES, Lift};
+use crate::dynamics::excitation::{CLOCK, FEATURES, Lift};
 use crate::dynamics::flow;
 use crate::dynamics::parameters::Matrix;
 use crate::dynamics::solver::Pace;
@@ -78,6 +78,7 @@ impl PackedSystem1 {
         if lift.is_some() {
             take([hidden, FEATURES]);
             take([1, FEATURES]);
+            take([CLOCK, FEATURES]);
         }
         let head = match settings.head {
             Head::Linear => linear(take([hidden, items]), take([1, items]), hidden),

@@ -256,11 +256,8 @@ async fn what_users_do_moves_the_item_dynamics_at_once() {
     assert_eq!(after, stranger(40).await);
 
     let shown = engine.recommend(ask("ann", &[7], last + 300.0), Force::Fast).await.unwrap();
-    let feedback = |action| FeedbackRequest {
-        impression_id: shown.impression_id,
-        item: id(55),
-        action,
-    };
+    let feedback =
+        |action| FeedbackRequest { impression_id: shown.impression_id, item: id(55), action };
     let unseen = stranger(55).await;
     engine.feedback(feedback(FeedbackAction::Dismiss)).unwrap();
     assert_eq!(unseen, stranger(55).await);

@@ -20,12 +20,14 @@ fn settings(targets: Targets, head: Head) -> ModelSettings {
     }
 }
 
-/// Initial weights with the state's say in the item dynamics.
+/// Initial weights with the state's and the clock's say in the item dynamics.
 fn weights(settings: &ModelSettings) -> Vec<Matrix> {
     let mut weights = parameters::initial(settings, ITEMS, 3);
-    let of_state = weights.iter_mut().find(|matrix| matrix.name == "items.w").unwrap();
-    for (place, value) in of_state.values.iter_mut().enumerate() {
-        *value = 0.3 * (place as f32).sin();
+    let says = |matrix: &&mut Matrix| ["items.w", "items.clock"].contains(&matrix.name.as_str());
+    for matrix in weights.iter_mut().filter(says) {
+        for (place, value) in matrix.values.iter_mut().enumerate() {
+            *value = 0.3 * (place as f32).sin();
+        }
     }
     weights
 }
@@ -112,7 +114,7 @@ fn training_scores_as_serving_does_and_threads_change_nothing() {
             let mut scores = vec![0.0; ITEMS];
             packed.scores(&mut workspace, &state, &mut scores);
             let plain = scores.clone();
-            let moment = Moment { items: &items[..6], query: times[6] };
+            let moment = Moment::at(&items[..6], &times[..6], times[6]);
             packed.lift().unwrap().apply(&timeline, &[moment], &state, &mut scores);
             assert_ne!(plain, scores);
             let out = |item: usize| {

@@ -1,0 +1,50 @@
+//! The rhythm of a user: how long ago the last event was, and how long the gaps before it were.
+
+use super::timeline::Moment;
+
+/// Times that a gap is compared with, in milliseconds: a minute, an hour, a day, a week and a
+/// month.
+const SCALES: [f32; 5] = [6e4, 3.6e6, 8.64e7, 6.048e8, 2.592e9];
+/// Numbers that tell a rhythm.
+pub const CLOCK: usize = 2 * SCALES.len();
+
+impl Moment<'_> {
+    /// g/(g + τ), from 0 to 1, of the gap g up to the request for every scale τ; then the same
+    /// of the gaps between the events, averaged, 0 where there are none.
+    pub fn clock(&self) -> [f32; CLOCK] {
+        let mut clock = [0.0; CLOCK];
+        let (now, before) = clock.split_at_mut(SCALES.len());
+        let last = self.times.last().copied().unwrap_or(self.asked);
+        add(now, self.asked - last, 1.0);
+        let share = 1.0 / self.times.len().saturating_sub(1).max(1) as f32;
+        for pair in self.times.windows(2) {
+            add(before, pair[1] - pair[0], share);
+        }
+        clock
+    }
+}
+
+fn add(to: &mut [f32], gap: i64, share: f32) {
+    let gap = gap.max(0) as f32;
+    for (to, scale) in to.iter_mut().zip(SCALES) {
+        *to += share * (gap / (gap + scale));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rhythm_tells_the_last_gap_from_the_ones_before() {
+        let (minute, day) = (60_000, 86_400_000);
+        let times = [0, minute, 2 * minute];
+        let moment = Moment::at(&[1, 2, 3], &times, 2 * minute + day);
+        let clock = moment.clock();
+        assert!((clock[2] - 0.5).abs() < 1e-6 && (clock[SCALES.len()] - 0.5).abs() < 1e-6);
+        assert!(clock.iter().all(|part| (0.0..=1.0).contains(part)));
+        assert_eq!(Moment::at(&[], &[], 5).clock(), [0.0; CLOCK]);
+        let back = Moment::at(&[1, 2], &[9, 3], 1);
+        assert_eq!(back.clock(), [0.0; CLOCK], "a clock that runs backwards counts as no gap");
+    }
+}
