@@ -397,8 +397,6 @@ config! {
             "Fixes initial weights, batch order and dropout.";
         keep_best: bool = true, Kind::Switch, "Keep the best epoch", "",
             "Keep the weights of the best validation epoch instead of the last.";
-        average: f64 = 0.0, number(0.0, 0.9999), "Average of the weights", "decay a step",
-            "Validate and keep a running average of the weights that fades by this factor a step (Polyak & Juditsky 1992), 0.99 say: less noise where data is little; 0 keeps the weights themselves. On the CPU.";
         negatives: usize = 0, Kind::Integer { min: 0, max: 1_000_000, logarithmic: false }, "Sampled items", "a step",
             "Score so many drawn items a step instead of the whole catalogue (sampled softmax), and update only the rows in use; 0 scores all. For catalogues of 100,000 items and more, on the CPU.";
         mask_seen: bool = false, Kind::Switch, "Train without seen items", "",

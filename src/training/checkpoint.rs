@@ -54,8 +54,6 @@ pub struct Checkpoint {
     pub second_moment: Vec<Matrix>,
     /// Weights of the best epoch; empty before the first validation.
     pub best: Vec<Matrix>,
-    /// Running average of the weights; empty where none is kept.
-    pub average: Vec<Matrix>,
 }
 
 const POSITION: &str = "deepm3.position";
@@ -72,7 +70,6 @@ impl Checkpoint {
             ("first_moment", &self.first_moment),
             ("second_moment", &self.second_moment),
             ("best", &self.best),
-            ("average", &self.average),
         ];
         let matrices = parts.iter().flat_map(|(part, matrices)| {
             matrices.iter().map(move |matrix| (format!("{part}/{}", matrix.name), matrix))
@@ -94,7 +91,6 @@ impl Checkpoint {
             first_moment: Vec::new(),
             second_moment: Vec::new(),
             best: Vec::new(),
-            average: Vec::new(),
         };
         for mut matrix in matrices {
             let (part, name) = matrix
@@ -108,7 +104,6 @@ impl Checkpoint {
                 "first_moment" => checkpoint.first_moment.push(matrix),
                 "second_moment" => checkpoint.second_moment.push(matrix),
                 "best" => checkpoint.best.push(matrix),
-                "average" => checkpoint.average.push(matrix),
                 other => return Err(unusable(format!("unexpected part `{other}`"))),
             }
         }
@@ -193,7 +188,6 @@ mod tests {
             first_moment: vec![matrix("a", 2.0)],
             second_moment: vec![matrix("a", 3.0)],
             best: vec![matrix("a", 4.0)],
-            average: vec![matrix("a", 5.0)],
         }
     }
 

@@ -65,12 +65,6 @@ pub fn train(
             task.device_label
         )));
     }
-    if task.config.training.average > 0.0 && task.threads.is_none() {
-        context.send(TrainEvent::Message(format!(
-            "training.average is for the CPU: {} keeps the weights themselves",
-            task.device_label
-        )));
-    }
     if let Some(unfit) = training.learner.slow() {
         let label = task.device_label;
         context.send(TrainEvent::Message(format!(
@@ -109,8 +103,6 @@ struct Training<'a> {
     proposals: Option<Proposals>,
     position: Position,
     best: Vec<Matrix>,
-    /// Running average of the weights, which then is what is validated and kept.
-    average: Vec<Matrix>,
     loss_sum: f64,
     last_loss: f64,
     /// Losses and gradient norms not told yet, with the learning rate of each step.
@@ -135,7 +127,6 @@ impl<'a> Training<'a> {
                 .then(|| Proposals::count(&task.prepared.data, &task.prepared.split.train)),
             position: Position { fingerprint: fingerprint.clone(), ..Position::default() },
             best: Vec::new(),
-            average: Vec::new(),
             loss_sum: 0.0,
             last_loss: f64::NAN,
             pending: Vec::new(),
@@ -160,9 +151,6 @@ impl<'a> Training<'a> {
                 let moments = Moments { first, second, updates: saved.position.step };
                 training.learner = task.learner(fit(saved.parameters)?, Some(moments));
                 training.best = if saved.best.is_empty() { Vec::new() } else { fit(saved.best)? };
-                if !saved.average.is_empty() {
-                    training.average = fit(saved.average)?;
-                }
                 training.loss_sum = f64::from_bits(saved.position.loss_sum_bits);
                 training.last_loss = f64::from_bits(saved.position.last_loss_bits);
                 dir.truncate_metrics(saved.position.metrics_len)?;
@@ -293,7 +281,7 @@ impl<'a> Training<'a> {
         context: &Context<TrainEvent>,
     ) -> Result<(), TrainError> {
         let task = self.task;
-        let weights = self.kept_weights()?;
+        let weights = self.weights()?;
         let ranks = evaluate::ranks(
             &task.scorer(&weights),
             &task.prepared.data,
@@ -357,7 +345,6 @@ impl<'a> Training<'a> {
             first_moment,
             second_moment,
             best: self.best.clone(),
-            average: self.average.clone(),
         };
         dir.write_checkpoint(&checkpoint.encode()?)?;
         self.saved = Instant::now();
@@ -367,11 +354,6 @@ impl<'a> Training<'a> {
     /// The weights, back on the host with their names.
     fn weights(&self) -> Result<Vec<Matrix>, TrainError> {
         self.learner.weights(|tensor| self.read(tensor.clone()))
-    }
-
-    /// What is validated and kept: the running average, where there is one.
-    fn kept_weights(&self) -> Result<Vec<Matrix>, TrainError> {
-        if self.average.is_empty() { self.weights() } else { Ok(self.average.clone()) }
     }
 
     /// Loss and norm of each step: where a device that was lost is noticed.

@@ -67,9 +67,6 @@ impl Back<'_> {
         let hidden = self.context.hidden;
         let kept = slices.scored[rows(scored, hidden)].chunks_exact_mut(hidden);
         for (slope, scored) in kept.zip(&self.shard.scored[scored.clone()]) {
-            if let Some(masks) = self.context.dropout {
-                scale(slope, &masks.state[row(scored.mask, hidden)]);
-            }
             for (sum, slope) in self.slopes[row(scored.row, hidden)].iter_mut().zip(slope) {
                 *sum += *slope;
             }

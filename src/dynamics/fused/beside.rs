@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::gemm::{View, product, product_into};
 use super::pool::run;
+use super::scan::rows;
 use crate::dynamics::batch::Batch;
 use crate::dynamics::excitation::{CLOCK, FEATURES, Look, Moment, Timeline};
 use crate::settings::{ItemDynamics, Targets};
@@ -44,11 +45,15 @@ pub(super) struct Weights<'a> {
 pub(super) struct Beside<'a> {
     weights: Option<Weights<'a>>,
     asked: Vec<Asked>,
+    /// The states as they are, without dropout, and derivatives by them: `[Q, H]`; empty where
+    /// nothing lifts the scores.
+    states: Vec<f32>,
+    by_states: Vec<f32>,
 }
 
 impl<'a> Beside<'a> {
     pub fn new(weights: Option<Weights<'a>>) -> Self {
-        Self { weights, asked: Vec::new() }
+        Self { weights, asked: Vec::new(), states: Vec::new(), by_states: Vec::new() }
     }
 
     /// Look at other states of `batch`: those with these numbers of masks, see
@@ -59,7 +64,14 @@ impl<'a> Beside<'a> {
         targets: Targets,
         masks: impl Iterator<Item = usize>,
         mask_seen: bool,
+        states: &[f32],
     ) {
+        self.states.clear();
+        self.by_states.clear();
+        if self.weights.is_some() {
+            self.states.extend_from_slice(states);
+            self.by_states.resize(states.len(), 0.0);
+        }
         self.asked.clear();
         self.asked.extend(masks.map(|mask| {
             let (position, row) = match targets {
@@ -80,12 +92,13 @@ impl<'a> Beside<'a> {
     }
 
     /// What lifts the scores of the states of `range`.
-    pub fn lifts(&self, threads: usize, range: Range<usize>, states: &[f32]) -> Lifts<'_> {
-        let asked = &self.asked[range];
+    pub fn lifts(&self, threads: usize, range: Range<usize>) -> Lifts<'_> {
+        let asked = &self.asked[range.clone()];
         let Some(weights) = &self.weights else { return Lifts { asked, of: None } };
         let mut each = vec![[0.0f32; FEATURES]; asked.len()];
         let [by_state, bias, by_clock] = weights.weights;
-        let states = View::new(states, by_state.len() / FEATURES);
+        let hidden = by_state.len() / FEATURES;
+        let states = View::new(&self.states[rows(&range, hidden)], hidden);
         product(each.as_flattened_mut(), states, View::new(by_state, FEATURES));
         for (each, asked) in each.iter_mut().zip(asked) {
             each.iter_mut().zip(bias).for_each(|(each, bias)| *each += bias);
@@ -101,27 +114,27 @@ impl<'a> Beside<'a> {
         Lifts { asked, of: Some(Lifted { timeline: weights.timeline, looks, each }) }
     }
 
-    /// From the derivatives by the lifts of the states of `range`, `[C, H]`, to those by the weights,
-    /// and by the states, which `by_states` grows by.
-    pub fn back(
-        &mut self,
-        range: Range<usize>,
-        states: &[f32],
-        by_lift: &[[f32; FEATURES]],
-        by_states: &mut [f32],
-    ) {
+    /// From the derivatives by the lifts of the states of `range` to those by the weights and by
+    /// the states.
+    pub fn back(&mut self, range: Range<usize>, by_lift: &[[f32; FEATURES]]) {
         let Some(Weights { weights: [by_state, ..], into, .. }) = &mut self.weights else { return };
         let [into_state, into_bias, into_clock] = into;
         let hidden = by_state.len() / FEATURES;
         let by_lift = View::new(by_lift.as_flattened(), FEATURES);
-        let states = View::new(states, hidden);
+        let place = rows(&range, hidden);
+        let states = View::new(&self.states[place.clone()], hidden);
         product_into(into_state, FEATURES, 0, states.t(), by_lift, true);
         let ones = vec![1.0; states.rows()];
         product_into(into_bias, FEATURES, 0, View::new(&ones, ones.len()), by_lift, true);
         let clocks: Vec<f32> = self.asked[range].iter().flat_map(|asked| asked.clock).collect();
         product_into(into_clock, FEATURES, 0, View::new(&clocks, CLOCK).t(), by_lift, true);
         let back = View::new(by_state, FEATURES).t();
-        product_into(by_states, hidden, 0, by_lift, back, true);
+        product_into(&mut self.by_states[place], hidden, 0, by_lift, back, true);
+    }
+
+    /// Add the derivatives by the states to those that there are.
+    pub fn join(&self, by_states: &mut [f32]) {
+        by_states.iter_mut().zip(&self.by_states).for_each(|(sum, part)| *sum += part);
     }
 }
 

@@ -103,14 +103,12 @@ impl Head<'_> {
             let apart = apart.as_mut().and_then(Iterator::next);
             let answers = Answers { columns, apart };
             let range = place * chunk..place * chunk + columns.len();
-            let lifts =
-                beside.as_ref().map(|beside| beside.lifts(self.threads, range.clone(), states));
-            let seen = beside.is_some().then(|| states.to_vec());
+            let lifts = beside.as_ref().map(|beside| beside.lifts(self.threads, range.clone()));
             let (loss, by_lift) =
                 self.chunk(buffers, states, answers, weight, sums, lifts.as_ref());
             total += loss;
-            if let (Some(beside), Some(seen)) = (&mut beside, seen) {
-                beside.back(range, &seen, &by_lift, states);
+            if let Some(beside) = &mut beside {
+                beside.back(range, &by_lift);
             }
             sums.more = true;
         }

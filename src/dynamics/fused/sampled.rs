@@ -9,7 +9,7 @@ use super::Dropout;
 use super::head::{self, Answers, NO_COLUMN, Sums};
 use super::plan::{self, Shard};
 use super::pool::run;
-use super::step::{Fused, Scoring, count_targets};
+use super::step::{Fused, Scoring, count_targets, drop_out};
 use super::weights::Named;
 use crate::dynamics::batch::Batch;
 
@@ -106,6 +106,7 @@ impl Fused {
                 bias: &bias,
             },
             rows: &rows,
+            masks: self.state_masks(dropout),
             weight: 1.0 / count as f32,
             negatives,
             touched,
@@ -165,6 +166,8 @@ struct Sampled<'a> {
     /// Over the drawn items, as if tied to them.
     head: head::Head<'a>,
     rows: &'a Rows<'a>,
+    /// See [`drop_out`].
+    masks: Option<&'a [f32]>,
     /// Of one state in the mean.
     weight: f32,
     negatives: &'a Negatives,
@@ -190,6 +193,7 @@ impl Scoring for Sampled<'_> {
         more: bool,
     ) -> f64 {
         let (hidden, threads) = (self.head.hidden, self.head.threads);
+        drop_out(states, self.masks, wave);
         let targets: Vec<usize> =
             wave.iter().flat_map(|shard| &shard.scored).map(|scored| scored.target).collect();
         let drawn = &self.negatives.items;
@@ -228,6 +232,7 @@ impl Scoring for Sampled<'_> {
             row.iter_mut().zip(state).for_each(|(sum, h)| *sum += slope * h);
             self.by_bias[place] += slope;
         }
+        drop_out(states, self.masks, wave);
         loss
     }
 

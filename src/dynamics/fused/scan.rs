@@ -47,7 +47,7 @@ pub(super) struct Slices<'a> {
     pub by_inner: &'a mut [f32],
     /// Its outer layer; going back, derivatives by what it is made of: `[F, outer·H]`.
     pub outer: &'a mut [f32],
-    /// States before the head, dropped out; going back, derivatives by them: `[Q, H]`.
+    /// States before the head; going back, derivatives by them: `[Q, H]`.
     pub scored: &'a mut [f32],
 }
 
@@ -137,9 +137,6 @@ fn keep(
     let kept = slices.scored[rows(scored, hidden)].chunks_exact_mut(hidden);
     for (to, scored) in kept.zip(&shard.scored[scored.clone()]) {
         to.copy_from_slice(&states[row(scored.row, hidden)]);
-        if let Some(masks) = context.dropout {
-            scale(to, &masks.state[row(scored.mask, hidden)]);
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::gradients::{Tasks, clear, embedding, pieces};
 use super::head;
 use super::plan::{self, Shard, Sizes};
 use super::pool;
-use super::scan::{Context, Slices, forward};
+use super::scan::{Context, Slices, forward, row, scale};
 use super::weights::{Inner, Layers, Named};
 use super::{Dropout, backward::backward};
 use crate::dynamics::attention;
@@ -186,12 +186,19 @@ impl Fused {
                 tied: into.head.is_none(),
                 bias: weights.head_bias,
             },
+            masks: self.state_masks(dropout),
             weight: 1.0 / count as f32,
             embedding: into.embedding,
             by_head: into.head,
             by_bias: into.head_bias,
         };
         self.scan(&weights, batch, dropout, &shards, inner, &mut scoring) / count as f64
+    }
+
+    /// Masks of the states before the head; attention drops out elsewhere.
+    pub(super) fn state_masks<'a>(&self, dropout: Option<&'a Dropout>) -> Option<&'a [f32]> {
+        let dropout = dropout.filter(|_| !self.settings.solver.is_attention());
+        dropout.map(|dropout| dropout.state.as_slice())
     }
 
     /// Σ of what `scoring` counts over all states, and the gradients of the weights that make
@@ -270,6 +277,17 @@ pub(super) fn count_targets(shards: &[Shard], items: usize) -> usize {
     targets.inspect(|&target| assert!(target < items, "targets of the model")).count()
 }
 
+/// Dropout of the scored `states` of `wave`, or of the derivatives by them. `masks` are those of all
+/// states of the batch, `[·, H]`.
+pub(super) fn drop_out(states: &mut [f32], masks: Option<&[f32]>, wave: &[Shard]) {
+    let Some(masks) = masks else { return };
+    let scored = || wave.iter().flat_map(|shard| &shard.scored);
+    let hidden = states.len() / scored().count().max(1);
+    for (state, scored) in states.chunks_exact_mut(hidden.max(1)).zip(scored()) {
+        scale(state, &masks[row(scored.mask, hidden)]);
+    }
+}
+
 /// What becomes of the scored states, and of the derivatives by the embedded items.
 pub(in crate::dynamics) trait Scoring {
     /// Σ cross entropy of the `states` of `wave`, `[Q, H]`, which become the derivatives by them;
@@ -292,6 +310,8 @@ struct WholeCatalogue<'a> {
     beside: Option<Beside<'a>>,
     /// What its states are asked about.
     ask: (&'a Batch, Targets, bool),
+    /// See [`drop_out`].
+    masks: Option<&'a [f32]>,
     /// Of one state in the mean.
     weight: f32,
     /// `[N + 1, H]`.
@@ -319,9 +339,17 @@ impl Scoring for WholeCatalogue<'_> {
         if let Some(beside) = &mut self.beside {
             let (batch, targets, mask_seen) = self.ask;
             let masks = wave.iter().flat_map(|shard| &shard.scored).map(|scored| scored.mask);
-            beside.ask(batch, targets, masks, mask_seen);
+            beside.ask(batch, targets, masks, mask_seen, states);
         }
-        self.head.loss(buffers, states, answers, self.weight, &mut sums, self.beside.as_mut())
+        // What lifts the scores follows from the states as they are.
+        drop_out(states, self.masks, wave);
+        let beside = self.beside.as_mut();
+        let loss = self.head.loss(buffers, states, answers, self.weight, &mut sums, beside);
+        drop_out(states, self.masks, wave);
+        if let Some(beside) = &self.beside {
+            beside.join(states);
+        }
+        loss
     }
 
     fn embedding(&mut self) -> &mut [f32] {

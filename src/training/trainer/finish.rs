@@ -31,7 +31,7 @@ impl Training<'_> {
         let weights = if config.training.keep_best && !self.best.is_empty() {
             std::mem::take(&mut self.best)
         } else {
-            self.kept_weights()?
+            self.weights()?
         };
         let ranks = evaluate::ranks(
             &task.scorer(&weights),

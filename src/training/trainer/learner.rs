@@ -164,27 +164,6 @@ impl Learner {
         }
     }
 
-    /// Move a running `average` of the weights, empty so far where it is new, after the step
-    /// number `step`: it keeps `decay` of itself, less at first, when it knows little. Only the CPU
-    /// has one, and none where `decay` is 0.
-    pub fn average(&self, average: &mut Vec<Matrix>, decay: f64, step: u64) {
-        let Self::Fused(cpu) = self else { return };
-        if decay <= 0.0 {
-            return;
-        }
-        if average.is_empty() {
-            *average = cpu.matrices(&cpu.weights);
-            return;
-        }
-        let early = (1.0 + step as f64) / (10.0 + step as f64);
-        let moves = (1.0 - decay.min(early)) as f32;
-        for (average, weights) in average.iter_mut().zip(&cpu.weights) {
-            for (average, weight) in average.values.iter_mut().zip(weights) {
-                *average += moves * (weight - *average);
-            }
-        }
-    }
-
     /// The weights on the host; `read` takes a tensor off its device.
     pub fn weights(
         &self,

@@ -29,7 +29,6 @@ impl Training<'_> {
         let around = Surroundings { timeline: self.task.timeline(), mask_seen: settings.mask_seen };
         let measured = self.learner.step(&batch, dropout, negatives.as_ref(), around, update);
         self.pending.push((measured, rate));
-        self.learner.average(&mut self.average, settings.average, self.position.step);
         self.position.step += 1;
         self.position.step_in_epoch += 1;
     }
