@@ -14,7 +14,7 @@ pub struct RunChoice {
     listing: Background<Vec<RunEntry>>,
     /// Of the last listing; runs are listed again when it differs.
     listed: Option<u64>,
-    /// Id of the run chosen; the newest if empty or gone.
+    /// Id of the run chosen; if empty or gone, the newest that no experiment made for itself.
     chosen: String,
 }
 
@@ -46,7 +46,10 @@ impl RunChoice {
 
     /// The run chosen, or the newest.
     pub fn run(&self) -> Option<&RunEntry> {
-        self.runs.iter().find(|entry| entry.id == self.chosen).or_else(|| self.runs.first())
+        let chosen = self.runs.iter().find(|entry| entry.id == self.chosen);
+        chosen
+            .or_else(|| self.runs.iter().find(|entry| !entry.is_of_an_experiment()))
+            .or_else(|| self.runs.first())
     }
 
     /// Whether the list is known and has no run.
