@@ -315,7 +315,8 @@ impl AdapterOn {
 
     /// Kind and size for people.
     pub fn title(&self) -> String {
-        format!("{}, rank {}, α {}", self.kind.title(), self.rank, self.alpha)
+        // Numbers stay with their names where lines break.
+        format!("{}, rank\u{a0}{}, α\u{a0}{}", self.kind.title(), self.rank, self.alpha)
     }
 }
 

@@ -7,6 +7,9 @@ use super::session::Session;
 use super::widgets::combo;
 use crate::runs::{RunEntry, RunState};
 
+/// Letters of an id that fit the box.
+const FITS: usize = 30;
+
 /// Finished runs, newest first, and the one that was chosen of them.
 #[derive(Default)]
 pub struct RunChoice {
@@ -73,7 +76,11 @@ impl RunChoice {
             Some(summary) => format!("{} · {}", summary.data.name, entry.id),
             None => entry.id.clone(),
         };
-        let shown: String = current.chars().take(34).collect();
+        let mut shown: String = current.chars().take(FITS).collect();
+        if shown.len() < current.len() {
+            shown.pop();
+            shown.push('…');
+        }
         let mut picked = None;
         combo(ui, "Run", &shown, |ui| {
             ui.set_min_width(380.0);
