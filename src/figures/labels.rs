@@ -1,7 +1,9 @@
-//! Names beside dots, placed so that none covers another, a dot or a bar. Pixels, y downward.
+//! Names beside dots, placed so that none covers another or a dot, and lines rarely. Pixels, y downward.
 
 /// Upper left and lower right corner.
 pub type Area = [[f64; 2]; 2];
+/// From here to there.
+pub type Segment = [[f64; 2]; 2];
 
 /// A name to be placed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,7 +19,7 @@ pub struct Label {
 pub struct Place {
     pub area: Area,
     /// A line from its dot, where it is so far off that it could be another's.
-    pub leader: Option<[[f64; 2]; 2]>,
+    pub leader: Option<Segment>,
 }
 
 /// Half the side of the square that a dot takes.
@@ -35,16 +37,18 @@ const SIDES: [[f64; 2]; 8] = [
     [0.0, -1.0],
     [0.0, 1.0],
 ];
-/// What a step farther away costs, in square pixels that are covered.
+/// What a step farther away costs, in pixels of lines that are covered.
 const STEP: f64 = 12.0;
-/// Covered names and dots cannot be read; a bar can.
+/// What a square pixel of a name or a dot costs: covered they cannot be read, which a line can.
 const HIDDEN: f64 = 8.0;
+/// What a name costs that the line to another one runs through.
+const CROSSED: f64 = 160.0;
 /// What a place outside of the frame costs: taken only where there is no other.
 const OUTSIDE: f64 = 1e6;
 
-/// A place for each of `labels`, in their order, within `frame` and beside `bars`. A label without
+/// A place for each of `labels`, in their order, within `frame` and beside `lines`. A label without
 /// width is a dot without a name.
-pub fn place(labels: &[Label], bars: &[Area], frame: Area) -> Vec<Place> {
+pub fn place(labels: &[Label], lines: &[Segment], frame: Area) -> Vec<Place> {
     let dots: Vec<Area> = labels.iter().map(|label| around(label.dot, [DOT, DOT])).collect();
     let mut placed: Vec<Place> = Vec::new();
     for label in labels {
@@ -55,15 +59,16 @@ pub fn place(labels: &[Label], bars: &[Area], frame: Area) -> Vec<Place> {
         let cost = |away: usize, area: Area| {
             let names = placed.iter().map(|place| covered(area, grown(place.area, 2.0)));
             let dots = dots.iter().map(|dot| covered(area, *dot));
-            let lines = placed.iter().filter_map(|place| place.leader);
-            let crossed = lines.filter(|line| crosses(*line, area)).count() as f64;
+            let leaders = placed.iter().filter_map(|place| place.leader);
+            let crossed = leaders.filter(|line| within(*line, area) > 0.0).count();
             // Its own line may not run through another's name.
-            let line = [label.dot, nearest(label.dot, area)];
-            let through = placed.iter().filter(|place| crosses(line, place.area)).count() as f64;
-            let bars: f64 = bars.iter().map(|bar| covered(area, *bar)).sum();
+            let own = [label.dot, nearest(label.dot, area)];
+            let through = placed.iter().filter(|place| within(own, place.area) > 0.0).count();
+            let lines: f64 = lines.iter().map(|line| within(*line, area)).sum();
             let outside = if inside(area, frame) { 0.0 } else { OUTSIDE };
-            HIDDEN * (names.chain(dots).sum::<f64>() + 20.0 * (crossed + through))
-                + bars
+            HIDDEN * names.chain(dots).sum::<f64>()
+                + CROSSED * (crossed + through) as f64
+                + lines
                 + STEP * away as f64
                 + outside
         };
@@ -121,23 +126,23 @@ fn nearest(point: [f64; 2], area: Area) -> [f64; 2] {
     [along(0), along(1)]
 }
 
-/// Whether a line runs through an area (Liang & Barsky 1984).
-fn crosses([from, to]: [[f64; 2]; 2], area: Area) -> bool {
+/// How much of a line runs through an area (Liang & Barsky 1984).
+fn within([from, to]: Segment, area: Area) -> f64 {
     let (mut enters, mut leaves) = (0.0f64, 1.0f64);
+    let way = [to[0] - from[0], to[1] - from[1]];
     for axis in 0..2 {
-        let way = to[axis] - from[axis];
         let ends = [area[0][axis] - from[axis], area[1][axis] - from[axis]];
-        if way == 0.0 {
+        if way[axis] == 0.0 {
             if ends[0] > 0.0 || ends[1] < 0.0 {
-                return false;
+                return 0.0;
             }
             continue;
         }
-        let (a, b) = (ends[0] / way, ends[1] / way);
+        let (a, b) = (ends[0] / way[axis], ends[1] / way[axis]);
         enters = enters.max(a.min(b));
         leaves = leaves.min(a.max(b));
     }
-    enters < leaves
+    (leaves - enters).max(0.0) * way[0].hypot(way[1])
 }
 
 #[cfg(test)]
@@ -157,7 +162,7 @@ mod tests {
         let corner = place(&[label(795.0, 5.0)], &[], FRAME)[0];
         assert!(corner.area[1][0] < 795.0 && corner.area[0][1] > 5.0 && corner.leader.is_none());
         // A bar through the dot is no reason to leave it.
-        let bar = [[99.0, 20.0], [101.0, 200.0]];
+        let bar = [[100.0, 20.0], [100.0, 200.0]];
         assert!(place(&[label(100.0, 100.0)], &[bar], FRAME)[0].leader.is_none());
     }
 
@@ -180,11 +185,19 @@ mod tests {
     }
 
     #[test]
-    fn a_line_crosses_what_lies_on_its_way() {
+    fn a_name_keeps_off_a_line_where_there_is_room() {
+        let line = [[0.0, 90.0], [800.0, 90.0]];
+        let area = place(&[label(100.0, 100.0)], &[line], FRAME)[0].area;
+        assert_eq!(within(line, area), 0.0, "{area:?}");
+    }
+
+    #[test]
+    fn a_line_is_measured_where_it_runs_through() {
         let area = [[10.0, 10.0], [20.0, 20.0]];
-        assert!(crosses([[0.0, 0.0], [30.0, 30.0]], area));
-        assert!(crosses([[15.0, 0.0], [15.0, 30.0]], area));
-        assert!(!crosses([[0.0, 0.0], [5.0, 5.0]], area));
-        assert!(!crosses([[0.0, 25.0], [30.0, 25.0]], area));
+        assert!((within([[0.0, 0.0], [30.0, 30.0]], area) - 200f64.sqrt()).abs() < 1e-9);
+        assert_eq!(within([[15.0, 0.0], [15.0, 30.0]], area), 10.0);
+        assert_eq!(within([[12.0, 15.0], [18.0, 15.0]], area), 6.0);
+        assert_eq!(within([[0.0, 0.0], [5.0, 5.0]], area), 0.0);
+        assert_eq!(within([[0.0, 25.0], [30.0, 25.0]], area), 0.0);
     }
 }

@@ -12,7 +12,7 @@ mod svg;
 
 pub use ablation::ablation_chart;
 pub use chart::{Axis, Chart, Kind, Series, Theme};
-pub use labels::{Area, Label, place as place_labels};
+pub use labels::{Label, place as place_labels};
 pub use parallel::{Parallel, ParallelAxis, ParallelLine};
 pub use plane::{Mark, Plane, Sign, Way, viridis};
 pub use raster::{FigureError, to_png};

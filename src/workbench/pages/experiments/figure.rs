@@ -127,17 +127,20 @@ fn draw(
 fn dots(ui: &Ui, curves: &[Curve], place: &dyn Fn(&[f64; 2]) -> egui::Pos2, frame: egui::Rect) {
     let (palette, painter) = (palette(ui), ui.painter());
     let pair = |at: egui::Pos2| [f64::from(at.x), f64::from(at.y)];
-    let (mut names, mut labels, mut bars) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut names, mut labels, mut lines) = (Vec::new(), Vec::new(), Vec::new());
     for curve in curves {
-        let Some(texts) = &curve.labels else { continue };
+        let Some(texts) = &curve.labels else {
+            let points = curve.points.windows(2);
+            lines.extend(points.map(|ends| [pair(place(&ends[0])), pair(place(&ends[1]))]));
+            continue;
+        };
         let [r, g, b] = curve.color;
         for (index, point) in curve.points.iter().enumerate() {
             let at = place(point);
             let ring = Stroke::new(1.5, palette.card);
             painter.circle(at, 5.0, Color32::from_rgb(r, g, b), ring);
             if let Some([low, high]) = curve.band.as_ref().and_then(|band| band.get(index)) {
-                let ends = [place(&[point[0], *high]), place(&[point[0], *low])].map(pair);
-                bars.push([[ends[0][0] - 1.0, ends[0][1]], [ends[1][0] + 1.0, ends[1][1]]]);
+                lines.push([place(&[point[0], *high]), place(&[point[0], *low])].map(pair));
             }
             let text = texts.get(index).cloned().unwrap_or_default();
             let font = egui::FontId::proportional(theme::SMALL);
@@ -149,7 +152,7 @@ fn dots(ui: &Ui, curves: &[Curve], place: &dyn Fn(&[f64; 2]) -> egui::Pos2, fram
     }
     let frame = [pair(frame.min), pair(frame.max)];
     let at = |[x, y]: [f64; 2]| egui::pos2(x as f32, y as f32);
-    for (place, galley) in place_labels(&labels, &bars, frame).into_iter().zip(names) {
+    for (place, galley) in place_labels(&labels, &lines, frame).into_iter().zip(names) {
         if galley.text().is_empty() {
             continue;
         }
