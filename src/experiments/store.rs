@@ -68,8 +68,9 @@ impl ExperimentStore {
     }
 
     /// Where the files of a result lie.
-    pub fn files_of<'a>(&'a self, result: &'a ExperimentResult) -> impl Iterator<Item = PathBuf> {
-        result.files.iter().map(|name| self.dir.join(&result.id).join(name))
+    pub fn files_of(&self, result: &ExperimentResult) -> Vec<PathBuf> {
+        let folder = self.dir.join(&result.id);
+        result.files.iter().map(|name| folder.join(name)).collect()
     }
 
     /// Store a result with its table and figure, and `files` by name, as files of their own.

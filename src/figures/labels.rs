@@ -130,15 +130,15 @@ fn nearest(point: [f64; 2], area: Area) -> [f64; 2] {
 fn within([from, to]: Segment, area: Area) -> f64 {
     let (mut enters, mut leaves) = (0.0f64, 1.0f64);
     let way = [to[0] - from[0], to[1] - from[1]];
-    for axis in 0..2 {
+    for (axis, along) in way.into_iter().enumerate() {
         let ends = [area[0][axis] - from[axis], area[1][axis] - from[axis]];
-        if way[axis] == 0.0 {
+        if along == 0.0 {
             if ends[0] > 0.0 || ends[1] < 0.0 {
                 return 0.0;
             }
             continue;
         }
-        let (a, b) = (ends[0] / way[axis], ends[1] / way[axis]);
+        let (a, b) = (ends[0] / along, ends[1] / along);
         enters = enters.max(a.min(b));
         leaves = leaves.min(a.max(b));
     }
