@@ -8,7 +8,7 @@ use super::widgets::combo;
 use crate::runs::{RunEntry, RunState};
 
 /// Letters of an id that fit the box.
-const FITS: usize = 30;
+const FITS: usize = 27;
 
 /// Finished runs, newest first, and the one that was chosen of them.
 #[derive(Default)]
