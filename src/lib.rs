@@ -12,11 +12,11 @@
 //! | [`analysis`] | what a finished run has learned: attractors, users' ways, their pictures | all below |
 //! | [`serving`] | the engine that answers requests, its HTTP API, telemetry, traffic, replay | all below |
 //! | [`reasoning`] | System 2: the trait, the mock, the LLM client, the local model, the circuit breaker | settings, language |
-//! | [`training`] | trainer, ablation over models × seeds, tuning, checkpoints, baselines | data, dynamics, evaluation, runs |
+//! | [`training`] | trainer, ablation over models × seeds, tuning, checkpoints, adapters' files, baselines | data, dynamics, evaluation, runs |
 //! | [`language`] | a small language model that answers requests in JSON: tokens, transformer, decoding, strict check | dynamics' matrix products, runs' files |
 //! | [`figures`] | charts as SVG and PNG without a window | nobody |
 //! | [`runs`] | the run store on disk: write, list, compare, export | evaluation, settings |
-//! | [`dynamics`] | System 1: in plain tensors, in CPU and GPU kernels for training, in CPU kernels for serving; attractors; devices | burn, settings |
+//! | [`dynamics`] | System 1: in plain tensors, in CPU and GPU kernels for training, in CPU kernels for serving; adapters; attractors; devices | burn, settings |
 //! | [`evaluation`] | ranking metrics, intervals, significance, calibration, the quality–cost frontier | routing |
 //! | [`routing`] | uncertainty, budget, the router's decision: no tensors, no I/O, no clock | settings |
 //! | [`data`] | events, importers, the built-in set, catalogue, filters, splits | jobs, settings |

@@ -11,7 +11,6 @@ use crate::routing::Uncertainty;
 use crate::runs::{RunEntry, RunStore};
 use crate::serving::{ServedModel, best, uncertainty};
 use crate::settings::{ModelSettings, Solver, Warp};
-use crate::training::checkpoint;
 
 const MS_PER_DAY: f64 = 86_400_000.0;
 
@@ -44,9 +43,7 @@ impl Subject {
         context: &Context<E>,
     ) -> Result<Self, AnalysisError> {
         let model = ServedModel::load(store, entry, context)?;
-        let (weights, _) = checkpoint::decode(&store.model(&entry.id)?)?;
-        let settings = &model.config.model;
-        let weights = parameters::fit(settings, model.data.items(), weights)?;
+        let weights = model.weights.clone();
         Ok(Self::new(model, &weights))
     }
 

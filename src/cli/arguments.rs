@@ -57,7 +57,7 @@ pub enum Command {
     Tune(TuneOptions),
     /// Rank the held-out items of a run's data with its model again
     Evaluate(EvaluateOptions),
-    /// List, show, compare, export and delete runs
+    /// List, show, compare, export, merge and delete runs
     #[command(subcommand)]
     Runs(RunsCommand),
     /// Serve a run's model, the router and System 2 as a local API
@@ -214,6 +214,9 @@ pub struct ServeOptions {
     /// Address to listen on; anything but loopback needs a token (DEEPM3_TOKEN, or one is made)
     #[arg(long)]
     pub host: Option<String>,
+    /// Serve with this adapter merged into the weights; the API takes it off or puts another on
+    #[arg(long, value_name = "FILE")]
+    pub adapter: Option<PathBuf>,
     /// Folder of the log of answers [default: .impressions beside the runs]
     #[arg(long, value_name = "DIR")]
     pub impressions: Option<PathBuf>,
@@ -244,6 +247,9 @@ pub struct RecommendOptions {
     /// How many items to recommend [default: 10]
     #[arg(long, value_name = "N")]
     pub count: Option<usize>,
+    /// Answer with this adapter merged into the weights
+    #[arg(long, value_name = "FILE")]
+    pub adapter: Option<PathBuf>,
     /// Take this path whatever the router would do
     #[arg(long, value_enum)]
     pub force: Option<ForceMode>,
@@ -401,6 +407,15 @@ pub enum RunsCommand {
         /// The ending says the format: .csv, .md, .svg, .png or .json
         #[arg(long, short)]
         output: PathBuf,
+    },
+    /// Merge an adapter into a run: a new run with the weights of both, tested again
+    Merge {
+        /// Id, unique prefix, or `latest`
+        #[arg(default_value = "latest", value_name = "RUN")]
+        which: String,
+        /// An adapter that was trained on that run (see the result of `deepm3 experiment dora`)
+        #[arg(long, value_name = "FILE")]
+        adapter: PathBuf,
     },
     /// Move runs to the trash, from where `restore` brings them back
     Delete {

@@ -92,6 +92,7 @@ fn one(
         _ => {}
     })?;
     let inputs = Inputs { store, run: options.run.clone(), config, device: common.device.clone() };
+    let results = ExperimentStore::beside(&inputs.store);
     let result = perform(experiment, &inputs, &context).map_err(|error| {
         if error.is_cancelled() {
             anyhow::anyhow!("stopped; the same command goes on from what is finished")
@@ -110,6 +111,9 @@ fn one(
         return Ok(());
     }
     print(&result);
+    for path in results.files_of(&result) {
+        println!("file: {}", path.display());
+    }
     Ok(())
 }
 

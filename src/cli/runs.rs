@@ -1,4 +1,4 @@
-//! `deepm3 runs list | show | compare | export | delete | restore`.
+//! `deepm3 runs list | show | compare | export | merge | delete | restore`.
 
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use super::output;
 use crate::figures;
 use crate::runs::{AblationTable, RunEntry, RunState, RunStore, RunSummary, write_atomic};
 use crate::settings::{Config, Value};
+use crate::training::{self, adapter};
 
 pub fn run(command: &RunsCommand, common: &Common) -> Result<()> {
     let store = RunStore::open(common.runs.as_deref())?;
@@ -18,6 +19,7 @@ pub fn run(command: &RunsCommand, common: &Common) -> Result<()> {
         RunsCommand::Show { which } => show(&store, which, common),
         RunsCommand::Compare { which } => compare(&store, which, common),
         RunsCommand::Export { which, output } => export(&store, which, output, common),
+        RunsCommand::Merge { which, adapter } => merge(&store, which, adapter, common),
         RunsCommand::Delete { which } => delete(&store, which, common),
         RunsCommand::Restore { which } => restore(&store, which, common),
     }
@@ -99,6 +101,9 @@ fn show(store: &RunStore, spec: &str, common: &Common) -> Result<()> {
     println!("{} ({state})\n{}", entry.id, entry.path.display());
     if let Some(reason) = reason {
         println!("{reason}");
+    }
+    if let Some(origin) = entry.summary.as_ref().and_then(|summary| summary.origin.as_ref()) {
+        println!("from {origin}");
     }
     if let Some(summary) = &entry.summary {
         println!(
@@ -214,6 +219,31 @@ fn export(store: &RunStore, specs: &[String], file: &Path, common: &Common) -> R
     if !common.quiet {
         eprintln!("wrote {}", file.display());
     }
+    Ok(())
+}
+
+/// A run and an adapter as a run of their own.
+fn merge(store: &RunStore, spec: &str, file: &Path, common: &Common) -> Result<()> {
+    let entry = store.find_with_state(spec)?;
+    let base = entry.summary.with_context(|| {
+        format!("run {} is not finished; `deepm3 train --resume {}`", entry.id, entry.id)
+    })?;
+    let bytes = adapter::read(file)?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let context = output::context::<()>(common, |()| ())?;
+    let merged = training::merge(store, &base, (&name, &bytes), &context)?;
+    if common.json {
+        return output::json(&merged);
+    }
+    println!(
+        "run {} is {} with {name}\nNDCG@10 {:.4}, before {:.4}; HR@10 {:.4}, before {:.4}",
+        merged.run,
+        base.run,
+        merged.ndcg10.mean,
+        base.ndcg10.mean,
+        merged.hr10.mean,
+        base.hr10.mean
+    );
     Ok(())
 }
 

@@ -10,8 +10,10 @@
 //! says where all of it runs. [`fused`] is the same on the CPU with gradients by hand, for training,
 //! [`gpu`] the same on a GPU, and [`packed`] without them, for answering requests; [`attractor`] is
 //! the analysis of what was learned, and [`tsit5`] the adaptive reference for its solvers.
-//! [`excitation`] is what the items do by themselves: what the world wants now.
+//! [`excitation`] is what the items do by themselves: what the world wants now. [`adapter`] changes
+//! finished weights by low-rank matrices.
 
+pub mod adapter;
 pub mod attention;
 pub mod attractor;
 pub mod batch;

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
 
 use super::excitation::{CLOCK, FEATURES};
 use super::flow;
@@ -214,10 +215,54 @@ pub fn upload(matrices: &[Matrix], device: &Device) -> Vec<Tensor<2>> {
         .collect()
 }
 
+/// A tensor's values on the host; f32 on every device we open.
+pub fn values(tensor: &Tensor<2>) -> Vec<f32> {
+    tensor.clone().into_data().try_to_vec::<f32>().unwrap_or_default()
+}
+
+/// Matrices like `like` with the values of `tensors`.
+pub fn download(like: &[Matrix], tensors: &[Tensor<2>]) -> Vec<Matrix> {
+    let of = like.iter().zip(tensors);
+    of.map(|(like, tensor)| Matrix { values: values(tensor), ..like.clone() }).collect()
+}
+
+/// First 16 hex digits of a SHA-256 over names, shapes and values: differs where any number does.
+pub fn fingerprint(matrices: &[Matrix]) -> String {
+    let mut hash = Sha256::new();
+    let mut block = Vec::new();
+    for matrix in matrices {
+        hash.update((matrix.name.len() as u64).to_le_bytes());
+        hash.update(matrix.name.as_bytes());
+        for side in matrix.shape {
+            hash.update((side as u64).to_le_bytes());
+        }
+        // In blocks: one call a number would cost more than the hash.
+        for values in matrix.values.chunks(4096) {
+            block.clear();
+            block.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            hash.update(&block);
+        }
+    }
+    hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::settings::Solver;
+
+    #[test]
+    fn a_fingerprint_follows_every_number_and_name() {
+        let model = ModelSettings { hidden: 8, ..Default::default() };
+        let weights = initial(&model, 5, 1);
+        assert_eq!(fingerprint(&weights), fingerprint(&weights.clone()));
+        let mut other = weights.clone();
+        other[2].values[3] += 1e-6;
+        assert_ne!(fingerprint(&weights), fingerprint(&other));
+        let mut other = weights.clone();
+        other[2].name.push('x');
+        assert_ne!(fingerprint(&weights), fingerprint(&other));
+    }
 
     #[test]
     fn the_same_seed_gives_the_same_weights_and_padding_is_zero() {

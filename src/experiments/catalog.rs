@@ -46,7 +46,7 @@ pub struct About {
 pub struct Measured {
     pub findings: Findings,
     pub data: DataRecord,
-    /// Id of the run looked at.
+    /// Id of the run looked at, or made.
     pub run: Option<String>,
     /// Label of the device.
     pub device: String,

@@ -39,6 +39,7 @@ pub fn perform(
         environment: Environment::here(),
         command: command(experiment, inputs)?,
         run: measured.run,
+        files: measured.files.iter().map(|(name, _)| name.clone()).collect(),
         data: measured.data,
         findings: measured.findings,
         settings: inputs.config.clone(),

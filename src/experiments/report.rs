@@ -108,6 +108,7 @@ mod tests {
             environment: Environment::here(),
             command: "deepm3 experiment routing --set router.entropy=0.5".to_owned(),
             run: None,
+            files: Vec::new(),
             data: DataRecord {
                 name: "drift".to_owned(),
                 users: 1,

@@ -31,8 +31,11 @@ pub struct ExperimentResult {
     pub environment: Environment,
     /// What repeats it.
     pub command: String,
-    /// The run looked at.
+    /// The run looked at, or made.
     pub run: Option<String>,
+    /// Names of the files that belong to it beside table and figure, in its folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     pub data: DataRecord,
     #[serde(flatten)]
     pub findings: Findings,
@@ -62,6 +65,12 @@ impl ExperimentStore {
 
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Where the files of a result lie.
+    pub fn files_of(&self, result: &ExperimentResult) -> Vec<PathBuf> {
+        let folder = self.dir.join(&result.id);
+        result.files.iter().map(|name| folder.join(name)).collect()
     }
 
     /// Store a result with its table and figure, and `files` by name, as files of their own.

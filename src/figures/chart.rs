@@ -1,5 +1,6 @@
 //! A chart with axes, bands and a legend, as self-contained SVG.
 
+use super::labels::{Area, Label, Segment, place};
 use super::scale::Scale;
 use super::svg::{Anchor, Color, Svg, Type};
 
@@ -116,28 +117,18 @@ impl Chart {
         let (x, y) = self.scales(named, [LEFT, width - RIGHT], [bottom, top]);
         let across = if names.is_empty() { x.ticks(8) } else { names.to_vec() };
         self.axes(&mut svg, ground, (&x, &across), &y, [top, bottom]);
-        let mut labels = Vec::new();
+        let (mut labels, mut lines) = (Vec::new(), Vec::new());
         for series in &self.series {
             match &series.kind {
-                Kind::Line => series.draw_line(&mut svg, &x, &y),
+                Kind::Line => series.draw_line(&mut svg, &x, &y, &mut lines),
                 Kind::Dots { labels: texts } => {
-                    labels.extend(series.draw_dots(&mut svg, &x, &y, texts));
+                    labels.extend(series.draw_dots(&mut svg, &x, &y, texts, &mut lines));
                 }
             }
         }
-        // Above every series, so that none of them hides a label.
-        for ([x, y], text) in labels {
-            // Near the right edge there is room at the left of the dot only.
-            let turned = x > width - RIGHT - 120.0;
-            let look = Type {
-                size: TEXT,
-                bold: false,
-                color: ground.strong,
-                anchor: if turned { Anchor::End } else { Anchor::Start },
-            };
-            let aside = if turned { -10.0 } else { 10.0 };
-            svg.text([x + aside, y - 8.0], look, text);
-        }
+        // Above every series, so that none of them hides a label; there is room in the margin.
+        let frame = [[LEFT, top], [width - 4.0, bottom]];
+        label_dots(&mut svg, ground, &labels, &lines, frame);
         svg.finish()
     }
 
@@ -151,8 +142,7 @@ impl Chart {
             if self.series[..place].iter().any(same) {
                 continue;
             }
-            // Inter's letters are about 0.56 em wide; the picture is laid out without measuring.
-            let needed = 18.0 + 0.56 * TEXT * series.name.chars().count() as f64 + 20.0;
+            let needed = 18.0 + width_of(&series.name) + 20.0;
             if x > LEFT && x + needed > Self::SIZE[0] - RIGHT {
                 (x, y) = (LEFT, y + LEGEND_LINE);
             }
@@ -207,7 +197,8 @@ impl Chart {
 }
 
 impl Series {
-    fn draw_line(&self, svg: &mut Svg, x: &Scale, y: &Scale) {
+    /// Draws the line, which is added to `lines`, on its band.
+    fn draw_line(&self, svg: &mut Svg, x: &Scale, y: &Scale, lines: &mut Vec<Segment>) {
         let place = |point: &[f64; 2]| Some([x.place(point[0])?, y.place(point[1])?]);
         let placed: Vec<Option<[f64; 2]>> = self.points.iter().map(place).collect();
         if let Some(band) = &self.band {
@@ -230,18 +221,22 @@ impl Series {
             match thinned(&stretch).as_slice() {
                 // A line of one point would not show.
                 [alone] => svg.circle(*alone, 3.0, self.color),
-                points => svg.polyline(points, self.color),
+                points => {
+                    svg.polyline(points, self.color);
+                    lines.extend(points.windows(2).map(|pair| [pair[0], pair[1]]));
+                }
             }
         }
     }
 
-    /// Draws bars and dots; returns the labels and where they belong.
+    /// Draws bars, which are added to `lines`, and dots; returns the labels and where they belong.
     fn draw_dots<'a>(
         &self,
         svg: &mut Svg,
         x: &Scale,
         y: &Scale,
         labels: &'a [String],
+        lines: &mut Vec<Segment>,
     ) -> Vec<([f64; 2], &'a str)> {
         let mut placed = Vec::new();
         for (index, point) in self.points.iter().enumerate() {
@@ -252,16 +247,45 @@ impl Series {
             if let Some(&(low, high)) = band.filter(|(low, high)| (low + high).is_finite()) {
                 let ends = [y.place_or_low(low), y.place_or_low(high)];
                 svg.line([at.0, ends[0]], [at.0, ends[1]], self.color, 2.0);
+                lines.push([[at.0, ends[0]], [at.0, ends[1]]]);
                 for end in ends {
                     svg.line([at.0 - 5.0, end], [at.0 + 5.0, end], self.color, 2.0);
                 }
             }
             svg.circle([at.0, at.1], 6.0, self.color);
-            if let Some(label) = labels.get(index).filter(|label| !label.is_empty()) {
-                placed.push(([at.0, at.1], label.as_str()));
-            }
+            // A dot without a name must not be covered either.
+            placed.push(([at.0, at.1], labels.get(index).map_or("", String::as_str)));
         }
         placed
+    }
+}
+
+/// About the width of a text: Inter's letters are about 0.56 em wide, and the picture is laid out
+/// without measuring.
+fn width_of(text: &str) -> f64 {
+    0.56 * TEXT * text.chars().count() as f64
+}
+
+fn label_dots(
+    svg: &mut Svg,
+    ground: &Ground,
+    labels: &[([f64; 2], &str)],
+    lines: &[Segment],
+    frame: Area,
+) {
+    let asked: Vec<Label> = labels
+        .iter()
+        .map(|&(dot, text)| Label { dot, size: [width_of(text), 1.2 * TEXT] })
+        .collect();
+    let look = Type { size: TEXT, bold: false, color: ground.strong, anchor: Anchor::Start };
+    for (place, (_, text)) in place(&asked, lines, frame).iter().zip(labels) {
+        if text.is_empty() {
+            continue;
+        }
+        if let Some([from, to]) = place.leader {
+            svg.line(from, to, ground.quiet, 1.0);
+        }
+        svg.text([place.area[0][0], place.area[0][1] + TEXT], look, text);
     }
 }
 

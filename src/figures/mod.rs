@@ -3,6 +3,7 @@
 
 mod ablation;
 mod chart;
+mod labels;
 mod parallel;
 mod plane;
 mod raster;
@@ -11,6 +12,7 @@ mod svg;
 
 pub use ablation::ablation_chart;
 pub use chart::{Axis, Chart, Kind, Series, Theme};
+pub use labels::{Label, place as place_labels};
 pub use parallel::{Parallel, ParallelAxis, ParallelLine};
 pub use plane::{Mark, Plane, Sign, Way, viridis};
 pub use raster::{FigureError, to_png};

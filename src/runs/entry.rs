@@ -8,7 +8,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::files::read_limited;
-use super::{RunError, RunSummary, folder};
+use super::{Origin, RunError, RunSummary, folder};
 use crate::settings::Config;
 
 /// The file that marks an archived run.
@@ -49,6 +49,17 @@ impl RunEntry {
     /// Its settings, finished or not.
     pub fn settings(&self) -> Option<&Config> {
         self.summary.as_ref().map(|summary| &summary.config).or(self.config.as_ref())
+    }
+
+    /// Whether an experiment made it for its own ends: it can be named, but is never the `latest`.
+    pub fn is_of_an_experiment(&self) -> bool {
+        let origin = self.summary.as_ref().and_then(|summary| summary.origin.as_ref());
+        matches!(origin, Some(Origin::Experiment { .. }))
+    }
+
+    /// Whether it may be the `latest`: finished, not archived, and made for its own sake.
+    pub(super) fn may_be_latest(&self) -> bool {
+        self.state == RunState::Done && !self.archived && !self.is_of_an_experiment()
     }
 
     /// Read the run `id` in the folder of all runs; never fails, see [`RunState::Broken`].

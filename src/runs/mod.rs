@@ -24,7 +24,9 @@ pub use files::write_atomic;
 pub use folder::RunDir;
 pub use groups::{Group, groups};
 pub use judged::Judged;
-pub use record::{BaselineRecord, DataRecord, LatencyRecord, MetricRecord, QueryRank, RunSummary};
+pub use record::{
+    BaselineRecord, DataRecord, LatencyRecord, MetricRecord, Origin, QueryRank, RunSummary,
+};
 pub use render::{metric_text, model_title, p_text, share_text};
 pub use store::RunStore;
 pub use table::{AblationTable, CeilingShare, ComparisonRow, LatencyCell, MetricCell, TableRow};

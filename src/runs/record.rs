@@ -50,6 +50,45 @@ pub struct RunSummary {
     /// On the same queries, of somebody who knows how the data was made; `None` where nobody does.
     #[serde(default)]
     pub ceiling: Option<BaselineRecord>,
+    /// Where the weights come from, where it is not a training as `config` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// Where weights come from that the settings of their run alone do not give.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Origin {
+    /// An adapter was merged into those of another run.
+    Merged {
+        run: String,
+        /// Name of the adapter's file.
+        adapter: String,
+        /// Of that file.
+        fingerprint: String,
+        /// What the adapter was trained for.
+        domain: String,
+    },
+    /// An experiment trained them in a way of its own.
+    Experiment {
+        /// Its word, as in `dora`.
+        experiment: String,
+        /// What is special about them, for people.
+        about: String,
+    },
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Merged { run, adapter, fingerprint, domain } => {
+                write!(f, "run {run} with the adapter {adapter} ({fingerprint}, for {domain})")
+            }
+            Self::Experiment { experiment, about } => {
+                write!(f, "the experiment `{experiment}`: {about}")
+            }
+        }
+    }
 }
 
 /// The data of a run, after filtering.
@@ -193,6 +232,7 @@ pub(super) fn sample(run: &str, model: &str, seed: u64) -> RunSummary {
             ndcg10: estimate(0.0625),
         }],
         ceiling: None,
+        origin: None,
     }
 }
 

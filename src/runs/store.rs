@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::entry::{ARCHIVED, ID_TIME};
 use super::files::{read_limited, write_atomic};
 use super::folder::{self, RunDir};
-use super::{MetricRecord, QueryRank, RunEntry, RunError, RunState};
+use super::{MetricRecord, QueryRank, RunEntry, RunError};
 use crate::settings::Config;
 
 const ANALYSIS: &str = "attractors.json";
@@ -100,23 +100,19 @@ impl RunStore {
         };
         self.list()
             .into_iter()
-            .find(|entry| entry.state == RunState::Done && !entry.archived && has_state(entry))
+            .find(|entry| entry.may_be_latest() && has_state(entry))
             .ok_or_else(|| RunError::NoRuns { dir: self.dir.clone() })
     }
 
     /// The run that `spec` names: an id, the start of one, or `latest`, the newest that is
-    /// finished and not archived.
+    /// finished, not archived, and not made by an experiment for its own ends.
     ///
     /// # Errors
     /// [`RunError::NotFound`], [`RunError::Ambiguous`] or [`RunError::NoRuns`].
     pub fn find(&self, spec: &str) -> Result<RunEntry, RunError> {
         let no_runs = || RunError::NoRuns { dir: self.dir.clone() };
         if spec == "latest" {
-            return self
-                .list()
-                .into_iter()
-                .find(|entry| entry.state == RunState::Done && !entry.archived)
-                .ok_or_else(no_runs);
+            return self.list().into_iter().find(RunEntry::may_be_latest).ok_or_else(no_runs);
         }
         let ids = self.ids();
         let newest = ids.iter().max().ok_or_else(no_runs)?;
@@ -292,6 +288,7 @@ pub(super) fn read_ranks(path: &Path) -> Result<Vec<QueryRank>, RunError> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::runs::RunState;
     use crate::runs::entry::SUMMARY_LIMIT;
     use crate::runs::record::sample;
 

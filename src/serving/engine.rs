@@ -1,7 +1,9 @@
 //! The engine: one request from its body to its answer.
 
+mod change;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -103,33 +105,6 @@ impl Engine {
     /// Seconds on the engine's own monotonic clock.
     fn now(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
-    }
-
-    /// Put another model, or other settings of router, System 2 or cache, in place. Requests in
-    /// flight finish with what they began with.
-    ///
-    /// # Errors
-    /// [`ServeError::Reasoner`] where System 2's settings cannot work; then nothing changed.
-    pub fn replace(&self, model: Arc<ServedModel>, config: &Config) -> Result<(), ServeError> {
-        let _held = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.live.load_full();
-        let same_model = Arc::ptr_eq(&before.model, &model);
-        // A breaker that is open stays open unless System 2 itself changed.
-        let reasoner = if same_model && before.settings == config.reasoner {
-            before.reasoner.clone()
-        } else {
-            reasoner(&config.reasoner, model.evidence.clone())?
-        };
-        self.live.store(Arc::new(Live {
-            generation: before.generation + u64::from(!same_model),
-            reasoner,
-            answers: Arc::new(Answers::new(&config.server)),
-            settings: config.reasoner.clone(),
-            server: config.server.clone(),
-            model,
-        }));
-        self.router.apply(config.router.clone(), self.now());
-        Ok(())
     }
 
     pub fn model(&self) -> Arc<ServedModel> {
@@ -328,6 +303,7 @@ impl Engine {
         Health {
             status: "ok".to_owned(),
             model: live.model.run.clone(),
+            adapter: live.model.adapter.clone(),
             solver: config.model.solver.word().to_owned(),
             data: live.model.data.name.clone(),
             items: live.model.data.items(),
@@ -366,6 +342,7 @@ fn respond(
         over: decision.over.clone(),
         tokens: decision.tokens,
         model: live.model.run.clone(),
+        adapter: live.model.adapter.as_ref().map(|adapter| adapter.fingerprint.clone()),
         cached,
         latency_ms: milliseconds,
         reasoner: composed.reasoner.clone(),

@@ -5,6 +5,7 @@ use crate::jobs::Cancelled;
 use crate::reasoning::ReasonError;
 use crate::runs::RunError;
 use crate::training::TrainError;
+use crate::training::adapter::AdapterError;
 
 /// A request that is not answered: the HTTP status, a code for machines, a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +25,22 @@ impl RequestError {
     /// Not the client's fault: 500.
     pub fn internal(message: impl Into<String>) -> Self {
         Self { status: 500, code: "internal", message: message.into() }
+    }
+}
+
+impl From<ServeError> for RequestError {
+    /// Why an adapter that was sent is not on: the client's fault where it is the adapter's.
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::Adapter(error) if error.is_of_the_file() => {
+                Self::unprocessable("not_an_adapter", error.to_string())
+            }
+            ServeError::Adapter(error) => Self::unprocessable("other_model", error.to_string()),
+            ServeError::Parameters(error) => {
+                Self::unprocessable("not_an_adapter", format!("merged into the weights, {error}"))
+            }
+            error => Self::internal(error.to_string()),
+        }
     }
 }
 
@@ -48,6 +65,8 @@ pub enum ServeError {
     Train(#[from] TrainError),
     #[error(transparent)]
     Parameters(#[from] ParameterError),
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     /// Not a source: its sentence is told here.
     #[error("System 2 cannot start: {0}")]
     Reasoner(ReasonError),

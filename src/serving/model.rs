@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::ServeError;
+use super::wire::AdapterOn;
 use crate::data::Dataset;
 use crate::data::split::{Query, Split};
 use crate::dynamics::excitation::Timeline;
 use crate::dynamics::packed::{PackedSystem1, Workspace};
-use crate::dynamics::parameters;
+use crate::dynamics::parameters::{self, Matrix};
 use crate::evaluation::{Temperature, fit_temperature};
 use crate::jobs::Context;
 use crate::reasoning::Evidence;
 use crate::routing::ItemGenres;
 use crate::runs::{RunEntry, RunStore};
 use crate::settings::Config;
+use crate::training::adapter::AdapterFile;
 use crate::training::{Prepared, TrainError, checkpoint, scorer};
 
 /// Validation queries that the temperature is fitted on, at most.
@@ -36,18 +38,47 @@ pub struct ServedModel {
     /// Id of the run.
     pub run: String,
     pub config: Config,
+    /// As trained, in the order of [`parameters`]: what an adapter is merged into.
+    pub weights: Arc<Vec<Matrix>>,
+    /// Merged into the weights that answer.
+    pub adapter: Option<AdapterOn>,
     pub packed: PackedSystem1,
     pub data: Arc<Dataset>,
-    pub split: Split,
+    pub split: Arc<Split>,
     /// Fitted on validation queries (Guo et al. 2017).
     pub temperature: Temperature,
     /// Counted over training events only.
     pub evidence: Arc<Evidence>,
     /// Item dynamics, where the model has them.
     timeline: Option<RwLock<Timeline>>,
+    catalogue: Arc<Catalogue>,
+}
+
+/// What is looked up of items.
+struct Catalogue {
     index: HashMap<String, u32>,
     genre_offsets: Vec<u32>,
     genres: Vec<u16>,
+}
+
+impl Catalogue {
+    fn of(data: &Dataset) -> Self {
+        let (mut genre_offsets, mut genres) = (vec![0u32], Vec::new());
+        for item in 0..data.items() {
+            if let Some(meta) = data.meta.get(item) {
+                genres.extend_from_slice(&meta.genres);
+            }
+            genre_offsets.push(genres.len() as u32);
+        }
+        let ids = data.item_ids.iter().enumerate();
+        let index = ids.map(|(item, id)| (id.clone(), item as u32)).collect();
+        Self { index, genre_offsets, genres }
+    }
+}
+
+/// What entropies are before a temperature was fitted.
+fn uncalibrated() -> Temperature {
+    Temperature { value: 1.0, nll_before: f64::NAN, nll_after: f64::NAN, queries: 0 }
 }
 
 impl ServedModel {
@@ -94,13 +125,6 @@ impl ServedModel {
         let Prepared { data, split, .. } = prepared;
         let weights = parameters::fit(&config.model, data.items(), weights)?;
         let packed = PackedSystem1::new(&config.model, data.items(), &weights);
-        let (mut genre_offsets, mut genres) = (vec![0u32], Vec::new());
-        for item in 0..data.items() {
-            if let Some(meta) = data.meta.get(item) {
-                genres.extend_from_slice(&meta.genres);
-            }
-            genre_offsets.push(genres.len() as u32);
-        }
         let none: &[u16] = &[];
         let evidence = Evidence::build(
             data.items(),
@@ -112,22 +136,69 @@ impl ServedModel {
                 .map(|part| (&data.item[part.start..part.end], &data.time[part.start..part.end])),
         );
         context.checkpoint()?;
-        let index =
-            data.item_ids.iter().enumerate().map(|(item, id)| (id.clone(), item as u32)).collect();
-        let uncalibrated =
-            Temperature { value: 1.0, nll_before: f64::NAN, nll_after: f64::NAN, queries: 0 };
         let mut model = Self {
             run: run.to_owned(),
             config: config.clone(),
+            weights: Arc::new(weights),
+            adapter: None,
             packed,
-            split,
-            temperature: uncalibrated,
+            split: Arc::new(split),
+            temperature: uncalibrated(),
             evidence: Arc::new(evidence),
             timeline,
-            index,
-            genre_offsets,
-            genres,
+            catalogue: Arc::new(Catalogue::of(&data)),
             data,
+        };
+        model.temperature = model.calibrate(context)?;
+        Ok(model)
+    }
+
+    /// The same model with the adapter `bytes`, called `file` for people, merged into its weights
+    /// and the temperature fitted anew; what adapter it has now does not matter.
+    ///
+    /// # Errors
+    /// [`ServeError::Adapter`] for anything that is not an adapter of this run,
+    /// [`ServeError::Cancelled`].
+    pub fn adapted<E>(
+        &self,
+        file: &str,
+        bytes: &[u8],
+        context: &Context<E>,
+    ) -> Result<Self, ServeError> {
+        let adapter = AdapterFile::decode(file, bytes, &self.config.model, &self.weights)?;
+        self.answering_with(&adapter.merge(&self.weights), Some(AdapterOn::of(&adapter)), context)
+    }
+
+    /// The same model as it was trained, without an adapter.
+    ///
+    /// # Errors
+    /// [`ServeError::Cancelled`].
+    pub fn bare<E>(&self, context: &Context<E>) -> Result<Self, ServeError> {
+        self.answering_with(&self.weights, None, context)
+    }
+
+    fn answering_with<E>(
+        &self,
+        weights: &[Matrix],
+        adapter: Option<AdapterOn>,
+        context: &Context<E>,
+    ) -> Result<Self, ServeError> {
+        let (settings, items) = (&self.config.model, self.data.items());
+        // What is merged can be too large for a number.
+        let weights = parameters::fit(settings, items, weights.to_vec())?;
+        let mut model = Self {
+            run: self.run.clone(),
+            config: self.config.clone(),
+            weights: self.weights.clone(),
+            adapter,
+            packed: PackedSystem1::new(settings, items, &weights),
+            data: self.data.clone(),
+            split: self.split.clone(),
+            temperature: uncalibrated(),
+            evidence: self.evidence.clone(),
+            // Models with item dynamics take no adapters.
+            timeline: None,
+            catalogue: self.catalogue.clone(),
         };
         model.temperature = model.calibrate(context)?;
         Ok(model)
@@ -174,14 +245,14 @@ impl ServedModel {
 
     /// The dense index of a catalogue id.
     pub fn item(&self, id: &str) -> Option<u32> {
-        self.index.get(id).copied()
+        self.catalogue.index.get(id).copied()
     }
 
     /// Genres of all items.
     pub fn genres(&self) -> ItemGenres<'_> {
         ItemGenres {
-            offsets: &self.genre_offsets,
-            genres: &self.genres,
+            offsets: &self.catalogue.genre_offsets,
+            genres: &self.catalogue.genres,
             count: self.data.genres.len(),
         }
     }

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::dynamics::adapter::{Kind, Size};
 use crate::routing::{Limit, Path, Reason};
 use crate::settings::ReasonerKind;
+use crate::training::adapter::AdapterFile;
 
 /// `POST /recommend`: what comes next for this history?
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -157,6 +159,9 @@ pub struct Meta {
     pub tokens: f64,
     /// The run whose model answered.
     pub model: String,
+    /// Fingerprint of the adapter on that model; absent where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
     /// Served from the cache.
     pub cached: bool,
     /// Time taken inside the server, in milliseconds.
@@ -264,6 +269,8 @@ pub struct Health {
     pub status: String,
     /// The run whose model answers.
     pub model: String,
+    /// The adapter on it; null where there is none.
+    pub adapter: Option<AdapterOn>,
     pub solver: String,
     pub data: String,
     pub items: usize,
@@ -273,6 +280,55 @@ pub struct Health {
     pub breaker: String,
     pub uptime_seconds: f64,
     pub version: String,
+}
+
+/// An adapter that is merged into the weights that answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AdapterOn {
+    /// `lora` or `dora`.
+    #[schema(value_type = String, example = "dora")]
+    pub kind: Kind,
+    pub rank: usize,
+    pub alpha: f64,
+    /// The matrices that it changes.
+    #[schema(example = json!(["head.w"]))]
+    pub changes: Vec<String>,
+    /// What it was trained for.
+    #[schema(example = "the genre Comedy, 25 % of all events")]
+    pub domain: String,
+    /// First 16 hex digits of the file's SHA-256.
+    pub fingerprint: String,
+}
+
+impl AdapterOn {
+    pub fn of(file: &AdapterFile) -> Self {
+        let Size { rank, alpha } = file.adapter.size;
+        Self {
+            kind: file.adapter.kind,
+            rank,
+            alpha,
+            changes: file.adapter.names.clone(),
+            domain: file.domain.clone(),
+            fingerprint: file.fingerprint.clone(),
+        }
+    }
+
+    /// Kind and size for people.
+    pub fn title(&self) -> String {
+        // Numbers stay with their names where lines break.
+        format!("{}, rank\u{a0}{}, α\u{a0}{}", self.kind.title(), self.rank, self.alpha)
+    }
+}
+
+/// `GET`, `PUT` and `DELETE /adapter`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AdapterState {
+    /// `success`.
+    pub status: String,
+    /// The run whose model answers.
+    pub model: String,
+    /// The adapter on it; null where there is none.
+    pub adapter: Option<AdapterOn>,
 }
 
 /// Every error's body.

@@ -244,6 +244,16 @@ choice! {
 }
 
 choice! {
+    /// What an adapter's target domain is.
+    DomainShift {
+        /// The items of a genre.
+        Genre = "genre",
+        /// The last quarter of all events in time.
+        Later = "later",
+    }
+}
+
+choice! {
     /// Who asks, in generated traffic.
     TrafficPattern {
         /// Half the requests repeat one of a few users, half come from new ones.
@@ -575,8 +585,10 @@ config! {
             "Adam's step size on the target domain, the same for every method.";
         seeds: usize = 5, integer(2, 50), "Seeds", "",
             "Source models, each adapted by every method.";
+        shift: DomainShift = DomainShift::Genre, Kind::Choice(DomainShift::WORDS), "Target domain", "",
+            "A genre held out, or the last quarter of all events in time; data without genres is cut in time.";
         genre: String = String::new(), Kind::Text, "Genre held out", "",
-            "The target domain; empty takes the genre nearest to a quarter of all events. Data without genres is cut in time.";
+            "The target domain; empty takes the genre nearest to a quarter of all events.";
     }
 
     /// A search for good settings, judged on validation only.

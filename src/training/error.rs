@@ -1,5 +1,6 @@
 //! What can go wrong in a training, and what to do about it.
 
+use super::adapter::AdapterError;
 use crate::data::LoadError;
 use crate::data::split::SplitError;
 use crate::dynamics::device::DeviceError;
@@ -23,6 +24,8 @@ pub enum TrainError {
     Run(#[from] RunError),
     #[error(transparent)]
     Parameters(#[from] ParameterError),
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     #[error(
         "the device failed while training: {0}; the run is kept up to its last checkpoint: resume it with --device cpu"
     )]

@@ -3,15 +3,19 @@
 //! [`ablation`] runs a [`Plan`] over models and seeds; [`trainer`] does one of them; [`prepared`]
 //! holds what they share (data, split, baselines and, of the built-in set, the [`ceiling`]);
 //! [`checkpoint`] makes a stop harmless; [`tuning`] searches for good settings on validation;
-//! [`reference`] holds a finished model against its flow integrated to a tolerance.
+//! [`reference`] holds a finished model against its flow integrated to a tolerance; [`adapter`] reads
+//! and writes adapters of finished weights, and [`merge()`] makes a run of both.
 
 pub mod ablation;
 pub mod adam;
+pub mod adapter;
 pub mod baselines;
 pub mod ceiling;
 pub mod checkpoint;
 mod error;
 pub mod evaluate;
+mod finished;
+mod merge;
 mod negatives;
 mod plan;
 pub mod prepared;
@@ -22,5 +26,7 @@ pub mod trainer;
 pub mod tuning;
 
 pub use error::TrainError;
+pub use finished::{Finished, Past, valid_ndcg10};
+pub use merge::merge;
 pub use plan::{Plan, RunKey, TrainEvent};
 pub use prepared::Prepared;

@@ -123,6 +123,7 @@ impl App {
             Command::ImportFile => Some(Purpose::Import),
             Command::OpenPreset => Some(Purpose::OpenPreset),
             Command::SavePreset => Some(Purpose::SavePreset),
+            Command::OpenAdapter => Some(Purpose::OpenAdapter),
             Command::Export(format) => {
                 let stem = match self.session.kept.page {
                     _ if *format == ExportFormat::Html => "deepm3-report",
@@ -223,9 +224,7 @@ impl App {
             input.raw.dropped_files.first().map(|file| file.path().to_string_lossy().into_owned())
         });
         if let Some(path) = dropped {
-            let is_preset = path.to_lowercase().ends_with(".toml");
-            let open = if is_preset { Command::ReadPreset } else { Command::Load };
-            self.session.ask(open(path));
+            self.session.ask(Command::of_file(path));
         }
         if ctx.input(|input| input.raw.hovered_files.is_empty()) {
             return;
@@ -251,7 +250,11 @@ fn home(command: &Command) -> Option<PageId> {
     match command {
         Command::OpenByPath | Command::EditMapping | Command::Download(_) => Some(PageId::Data),
         Command::Start | Command::ResumeRun(_) => Some(PageId::Train),
-        Command::ToggleServer | Command::SendRequest | Command::ToggleTraffic => Some(PageId::Live),
+        Command::ToggleServer
+        | Command::SendRequest
+        | Command::ToggleTraffic
+        | Command::PutAdapter(_)
+        | Command::RemoveAdapter => Some(PageId::Live),
         Command::Analyse | Command::RandomUser => Some(PageId::Attractor),
         Command::UndoRouter => Some(PageId::Router),
         Command::RunExperiment | Command::NextExperiment | Command::Report => {

@@ -116,6 +116,10 @@ pub enum Command {
     PinBaseline,
     /// Hand the router's settings to the running server.
     ApplyRouter,
+    /// Ask for an adapter's file and put it on the model of the running server.
+    OpenAdapter,
+    PutAdapter(PathBuf),
+    RemoveAdapter,
     UndoRouter,
     StopReplay,
     /// Analyse the chosen run's dynamics again.
@@ -141,6 +145,20 @@ pub enum Command {
     Report,
     Export(ExportFormat),
     WriteExport(ExportFormat, PathBuf),
+}
+
+impl Command {
+    /// What a file that is dropped or named asks for: a preset, an adapter, or data.
+    pub fn of_file(path: String) -> Self {
+        let lower = path.to_lowercase();
+        if lower.ends_with(".toml") {
+            Self::ReadPreset(path)
+        } else if lower.ends_with(".safetensors") {
+            Self::PutAdapter(path.into())
+        } else {
+            Self::Load(path)
+        }
+    }
 }
 
 /// A command of the palette.
@@ -188,6 +206,8 @@ pub fn actions() -> Vec<Action> {
         action("Archive selected runs", Command::ArchiveRuns, ctrl(Key::E)),
         action("Delete selected runs", Command::DeleteRuns, plain(Key::Delete)),
         action("Apply router settings to the live server", Command::ApplyRouter, None),
+        action("Put an adapter on the live server…", Command::OpenAdapter, None),
+        action("Take the adapter off the live server", Command::RemoveAdapter, None),
         action("Undo the last router setting", Command::UndoRouter, ctrl(Key::Z)),
         action("Stop the replay", Command::StopReplay, None),
         action("Analyse the run's dynamics again", Command::Analyse, None),
@@ -247,6 +267,14 @@ pub fn pressed(ctx: &Context) -> Vec<Command> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_are_told_apart_by_their_ending() {
+        assert_eq!(Command::of_file("a.TOML".to_owned()), Command::ReadPreset("a.TOML".to_owned()));
+        let adapter = Command::of_file("x/a.safetensors".to_owned());
+        assert_eq!(adapter, Command::PutAdapter("x/a.safetensors".into()));
+        assert_eq!(Command::of_file("drift".to_owned()), Command::Load("drift".to_owned()));
+    }
 
     #[test]
     fn no_shortcut_and_no_title_is_taken_twice() {

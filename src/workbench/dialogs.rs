@@ -17,6 +17,7 @@ pub enum Purpose {
     Import,
     OpenPreset,
     SavePreset,
+    OpenAdapter,
     /// In this format, under a name that begins so.
     Export(ExportFormat, &'static str),
 }
@@ -25,7 +26,7 @@ impl Purpose {
     /// The name offered for a file to be written; none where one is to be read.
     fn file_name(self) -> Option<String> {
         match self {
-            Self::Import | Self::OpenPreset => None,
+            Self::Import | Self::OpenPreset | Self::OpenAdapter => None,
             Self::SavePreset => Some("preset.toml".to_owned()),
             Self::Export(format, stem) => Some(format!("{stem}.{}", format.extension())),
         }
@@ -36,6 +37,7 @@ impl Purpose {
             Self::Import => Command::Load(path.to_string_lossy().into_owned()),
             Self::OpenPreset => Command::ReadPreset(path.to_string_lossy().into_owned()),
             Self::SavePreset => Command::WritePreset(path),
+            Self::OpenAdapter => Command::PutAdapter(path),
             Self::Export(format, _) => Command::WriteExport(format, path),
         }
     }
@@ -81,6 +83,12 @@ impl Dialogs {
             Purpose::SavePreset => Box::pin(
                 dialog.set_title("Save preset").add_filter("Preset", &["toml"]).save_file(),
             ),
+            Purpose::OpenAdapter => Box::pin(
+                dialog
+                    .set_title("Load adapter")
+                    .add_filter("Adapter", &["safetensors"])
+                    .pick_file(),
+            ),
             Purpose::Export(format, _) => Box::pin(
                 dialog
                     .set_title("Export")
@@ -119,6 +127,10 @@ fn without_dialog(purpose: Purpose, toasts: &mut Toasts) -> Option<Command> {
             Purpose::OpenPreset => {
                 "No file dialog could be opened here (Linux needs a desktop portal). Drop the \
                  preset file on the window instead."
+            }
+            Purpose::OpenAdapter => {
+                "No file dialog could be opened here (Linux needs a desktop portal). Drop the \
+                 adapter's file on the window, or open it by path with Ctrl+L."
             }
             _ => {
                 "No file dialog could be opened here (Linux needs a desktop portal). Drop the file \

@@ -7,6 +7,9 @@ use super::session::Session;
 use super::widgets::combo;
 use crate::runs::{RunEntry, RunState};
 
+/// Letters of an id that fit the box.
+const FITS: usize = 27;
+
 /// Finished runs, newest first, and the one that was chosen of them.
 #[derive(Default)]
 pub struct RunChoice {
@@ -14,7 +17,7 @@ pub struct RunChoice {
     listing: Background<Vec<RunEntry>>,
     /// Of the last listing; runs are listed again when it differs.
     listed: Option<u64>,
-    /// Id of the run chosen; the newest if empty or gone.
+    /// Id of the run chosen; if empty or gone, the newest that no experiment made for itself.
     chosen: String,
 }
 
@@ -46,7 +49,10 @@ impl RunChoice {
 
     /// The run chosen, or the newest.
     pub fn run(&self) -> Option<&RunEntry> {
-        self.runs.iter().find(|entry| entry.id == self.chosen).or_else(|| self.runs.first())
+        let chosen = self.runs.iter().find(|entry| entry.id == self.chosen);
+        chosen
+            .or_else(|| self.runs.iter().find(|entry| !entry.is_of_an_experiment()))
+            .or_else(|| self.runs.first())
     }
 
     /// Whether the list is known and has no run.
@@ -70,7 +76,11 @@ impl RunChoice {
             Some(summary) => format!("{} · {}", summary.data.name, entry.id),
             None => entry.id.clone(),
         };
-        let shown: String = current.chars().take(34).collect();
+        let mut shown: String = current.chars().take(FITS).collect();
+        if shown.len() < current.len() {
+            shown.pop();
+            shown.push('…');
+        }
         let mut picked = None;
         combo(ui, "Run", &shown, |ui| {
             ui.set_min_width(380.0);

@@ -276,3 +276,93 @@ fn mixed_traffic_hits_the_cache_exactly_half_the_time() {
     assert_eq!(away.status.code(), Some(1), "{errors}");
     assert!(errors.contains("--allow-remote"), "{errors}");
 }
+
+#[test]
+fn an_adapter_is_put_on_a_served_run_swapped_and_merged_into_a_run_of_its_own() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut experiment = vec!["experiment", "dora"];
+    experiment.extend(TINY);
+    experiment.extend(["--set", "adapter.seeds=2", "--set", "adapter.epochs=2"]);
+    experiment.extend(["--set", "adapter.parts=head+recurrent", "--set", "adapter.shift=later"]);
+    let result = json_of(runs.path(), &experiment);
+    assert_eq!(result["files"], json!(["adapter-lora.safetensors", "adapter-dora.safetensors"]));
+    let run = result["run"].as_str().unwrap();
+    let folder = runs.path().join(".experiments").join(result["id"].as_str().unwrap());
+    let [lora, dora] =
+        ["lora", "dora"].map(|kind| folder.join(format!("adapter-{kind}.safetensors")));
+    let dora_path = dora.to_str().unwrap();
+    trained(runs.path());
+
+    let serving = Serving::start(
+        runs.path(),
+        &["--run", run, "--adapter", dora_path, "--set", "reasoner.mock_latency=false"],
+    );
+    let body = json!({"user_id": "ann", "recent_items": [1, 2], "recent_times": [0.1, 0.2]});
+    let fast = [("X-Demo-Mode", "force_fast")];
+    let answer = || {
+        let (status, answer) = serving.post("/recommend", &fast, &body);
+        assert_eq!(status, StatusCode::OK);
+        answer["data"].clone()
+    };
+    let state = |method: Method| -> Value {
+        let (status, text) = serving.ask(method, "/adapter", &[], None);
+        assert_eq!(status, StatusCode::OK, "{text}");
+        serde_json::from_str(&text).unwrap()
+    };
+    let on = state(Method::GET);
+    assert_eq!((&on["model"], &on["adapter"]["kind"]), (&json!(run), &json!("dora")));
+    assert!(on["adapter"]["changes"].as_array().unwrap().len() > 3, "{on}");
+    let with_dora = answer();
+    assert_eq!(with_dora["meta"]["adapter"], on["adapter"]["fingerprint"]);
+    assert_eq!(answer()["meta"]["cached"], true);
+
+    // Off, on with another, and refused.
+    assert_eq!(state(Method::DELETE)["adapter"], Value::Null);
+    let bare = answer();
+    assert_eq!(bare["meta"]["cached"], false);
+    assert_ne!(bare["recommendations"], with_dora["recommendations"]);
+    let put = |bytes: Vec<u8>| {
+        serving.runtime.block_on(async {
+            let url = format!("{}/adapter", serving.address);
+            let response = serving.client.put(url).body(bytes).send().await.unwrap();
+            (response.status(), response.json::<Value>().await.unwrap())
+        })
+    };
+    let (status, answered) = put(std::fs::read(&lora).unwrap());
+    assert_eq!((status, &answered["adapter"]["kind"]), (StatusCode::OK, &json!("lora")));
+    let with_lora = answer();
+    let (status, answered) = put(b"nonsense".to_vec());
+    assert_eq!((status.as_u16(), &answered["code"]), (422, &json!("not_an_adapter")));
+    assert_eq!(answer()["recommendations"], with_lora["recommendations"]);
+    put(std::fs::read(&dora).unwrap());
+    assert_eq!(answer()["recommendations"], with_dora["recommendations"]);
+    assert!(serving.stop().0);
+
+    // The other run takes none of it.
+    let refused = run_of(runs.path(), &["serve", "--port", "0", "--adapter", dora_path]);
+    assert!(refused.contains("another run") || refused.contains("other weights"), "{refused}");
+
+    // Merged, the run answers as the adapter did.
+    let merged = json_of(runs.path(), &["runs", "merge", run, "--adapter", dora_path]);
+    assert_eq!(
+        (&merged["origin"]["kind"], &merged["origin"]["run"]),
+        (&json!("merged"), &json!(run))
+    );
+    let merged_run = merged["run"].as_str().unwrap();
+    let again = json_of(runs.path(), &["evaluate", "--run", merged_run]);
+    assert_eq!(again["as_trained"], true);
+    json_of(runs.path(), &["attractors", "--run", merged_run, "--starts", "50"]);
+    let serving = Serving::start(runs.path(), &["--run", merged_run]);
+    let (_, answer) = serving.post("/recommend", &fast, &body);
+    let items = |list: &Value| -> Vec<Value> {
+        list.as_array().unwrap().iter().map(|one| one["item"].clone()).collect()
+    };
+    assert_eq!(items(&answer["data"]["recommendations"]), items(&with_dora["recommendations"]));
+}
+
+/// What a command that fails says.
+fn run_of(runs: &Path, arguments: &[&str]) -> String {
+    let output = run(runs, arguments);
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}

@@ -5,6 +5,8 @@ mod route;
 mod serve;
 mod traffic;
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
 
 pub use recommend::recommend;
@@ -15,7 +17,9 @@ pub use traffic::traffic;
 use super::arguments::{Common, RunOptions};
 use crate::jobs::Context;
 use crate::runs::{RunEntry, RunStore};
+use crate::serving::ServedModel;
 use crate::settings::Config;
+use crate::training::adapter::{AdapterError, read};
 use crate::training::{Plan, Prepared, TrainEvent, ablation};
 
 /// The run with this id, prefix or `latest`. Where none is named and none is finished, the built-in preset is
@@ -51,6 +55,21 @@ fn run_of(
     context: &Context<TrainEvent>,
 ) -> Result<(RunStore, RunEntry)> {
     run_named(options.run.as_deref(), common, context)
+}
+
+/// The run's model, with an adapter merged into its weights where one is given.
+fn served(
+    (store, entry): (&RunStore, &RunEntry),
+    adapter: Option<&Path>,
+    context: &Context<TrainEvent>,
+) -> Result<ServedModel> {
+    // A file that is none is told before a model is loaded.
+    let adapter = adapter.map(|file| Ok::<_, AdapterError>((file, read(file)?))).transpose()?;
+    let model = ServedModel::load(store, entry, context)?;
+    Ok(match adapter {
+        Some((file, bytes)) => model.adapted(&file.display().to_string(), &bytes, context)?,
+        None => model,
+    })
 }
 
 /// The settings to serve with: the preset, or the run's own, with single settings on top.

@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::{config_of, run_of};
+use super::{config_of, run_of, served};
 use crate::cli::arguments::{Common, ForceMode, RecommendOptions, Usage};
 use crate::cli::output;
 use crate::routing::Force;
 use crate::serving::wire::{ItemId, RecommendRequest, RecommendResponse};
-use crate::serving::{Engine, EngineOptions, ServedModel};
+use crate::serving::{Engine, EngineOptions};
 use crate::training::TrainEvent;
 
 pub fn recommend(options: &RecommendOptions, common: &Common) -> Result<()> {
     let context = output::context::<TrainEvent>(common, |_| ())?;
     let (store, entry) = run_of(&options.run, common, &context)?;
     let config = config_of(&options.run, &entry)?;
-    let model = Arc::new(ServedModel::load(&store, &entry, &context)?);
+    let model = Arc::new(served((&store, &entry), options.adapter.as_deref(), &context)?);
     let engine = Engine::start(EngineOptions { model, config, impressions: None, threads: 1 })?;
     let given = |times: &[f64]| (!times.is_empty()).then(|| times.to_vec());
     let request = RecommendRequest {

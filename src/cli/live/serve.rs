@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::json;
 
-use super::{config_of, run_of};
+use super::{config_of, run_of, served};
 use crate::cli::arguments::{Common, ServeOptions};
 use crate::cli::output;
 use crate::serving::http::{Server, token_from_environment};
 use crate::serving::impressions::Impressions;
-use crate::serving::{Engine, EngineOptions, ServedModel};
+use crate::serving::{Engine, EngineOptions};
 use crate::training::TrainEvent;
 
 /// How soon Ctrl-C is heard.
@@ -28,7 +28,7 @@ pub fn serve(options: &ServeOptions, common: &Common) -> Result<()> {
     if let Some(host) = &options.host {
         config.server.host.clone_from(host);
     }
-    let model = Arc::new(ServedModel::load(&store, &entry, &context)?);
+    let model = Arc::new(served((&store, &entry), options.adapter.as_deref(), &context)?);
     let folder: PathBuf =
         options.impressions.clone().unwrap_or_else(|| store.dir().join(".impressions"));
     let engine = Engine::start(EngineOptions {
@@ -46,11 +46,14 @@ pub fn serve(options: &ServeOptions, common: &Common) -> Result<()> {
             output::json(&json!({
                 "address": format!("http://{address}"), "run": model.run,
                 "solver": model.config.model.solver, "items": model.data.items(),
-                "reasoner": config.reasoner.kind, "impressions": folder,
+                "adapter": model.adapter, "reasoner": config.reasoner.kind, "impressions": folder,
                 "token": server.token(),
             }))?;
         } else {
             println!("serving run {} on http://{address}", model.run);
+            if let Some(adapter) = &model.adapter {
+                println!("with the adapter {}, for {}", adapter.title(), adapter.domain);
+            }
             println!("System 2 is the {} reasoner", config.reasoner.kind.word());
             if let Some(token) = server.token() {
                 println!("token: {token}");

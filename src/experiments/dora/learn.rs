@@ -8,20 +8,21 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::adapter::{Adapter, Kind, Size, download};
 use super::shift::Shift;
 use crate::data::split::Sequence;
+use crate::dynamics::adapter::{Adapter, Kind, Size};
 use crate::dynamics::batch::Batch;
 use crate::dynamics::device;
 use crate::dynamics::flow;
 use crate::dynamics::fused::{Fused, FusedAdam};
 use crate::dynamics::model::System1;
-use crate::dynamics::parameters::{self, Matrix, upload};
+use crate::dynamics::parameters::{self, Matrix, download, upload};
 use crate::evaluation::ndcg;
 use crate::experiments::ExperimentError;
 use crate::jobs::Cancelled;
 use crate::settings::{AdapterParts, Config};
 use crate::training::adam::{Adam, Update};
+use crate::training::adapter::AdapterFile;
 use crate::training::scorer::Scorer;
 use crate::training::{Prepared, evaluate};
 
@@ -77,8 +78,9 @@ pub struct Adapted {
 }
 
 impl Setting<'_> {
-    /// A model that never learned to predict the target domain.
-    pub fn source(&self, seed: u64) -> Result<Vec<Matrix>, ExperimentError> {
+    /// A model that never learned to predict the target domain, and its mean loss over the last epoch,
+    /// in nats.
+    pub fn source(&self, seed: u64) -> Result<(Vec<Matrix>, f64), ExperimentError> {
         let (config, prepared) = (self.config, self.prepared);
         let items = prepared.data.items();
         let like = parameters::initial(&config.model, items, seed);
@@ -90,19 +92,25 @@ impl Setting<'_> {
         let mut adam = FusedAdam::new(&sizes);
         let training = &config.training;
         let (epochs, shape) = self.epochs(false, training.epochs, seed);
-        for (sequences, left) in epochs.into_iter().flatten() {
-            (self.go_on)()?;
-            let batch = self.shift.batch(&prepared.data, &sequences, shape, &config.model, false);
-            fused.loss_and_gradients(&weights, &batch, None, &mut gradients);
-            let update = Update {
-                learning_rate: training.learning_rate * left,
-                weight_decay: training.weight_decay,
-                clip_norm: training.clip_norm,
-            };
-            adam.step(&mut weights, &gradients, update, 0);
+        let mut loss = f64::NAN;
+        for epoch in epochs {
+            let (mut sum, steps) = (0.0, epoch.len());
+            for (sequences, left) in epoch {
+                (self.go_on)()?;
+                let data = &prepared.data;
+                let batch = self.shift.batch(data, &sequences, shape, &config.model, false);
+                sum += fused.loss_and_gradients(&weights, &batch, None, &mut gradients);
+                let update = Update {
+                    learning_rate: training.learning_rate * left,
+                    weight_decay: training.weight_decay,
+                    clip_norm: training.clip_norm,
+                };
+                adam.step(&mut weights, &gradients, update, 0);
+            }
+            loss = sum / steps as f64;
         }
         let pairs = like.into_iter().zip(weights);
-        Ok(pairs.map(|(matrix, values)| Matrix { values, ..matrix }).collect())
+        Ok((pairs.map(|(matrix, values)| Matrix { values, ..matrix }).collect(), loss))
     }
 
     /// The source model brought to the target domain.
@@ -181,7 +189,8 @@ impl Setting<'_> {
             path.push(judged);
         }
         let trained = download(&like, &parts);
-        let file = adapter.as_ref().map(|adapter| adapter.encode(&trained)).transpose()?;
+        let encode = |adapter| AdapterFile::encode(adapter, &trained, source, &self.shift.name);
+        let file = adapter.as_ref().map(encode).transpose()?;
         let count = trained.iter().map(|part| part.values.len()).sum();
         Ok(Adapted { path, adapter: file, trained: count, seconds })
     }

@@ -1,7 +1,7 @@
 //! DoRA: a source model that never learned to predict one domain is brought to it by adapters, by its
 //! head alone, and as a whole: what is gained there, and what is forgotten elsewhere?
 
-pub mod adapter;
+mod keep;
 mod learn;
 mod shift;
 #[cfg(test)]
@@ -20,6 +20,7 @@ use crate::figures::Color;
 use crate::jobs::Context;
 use crate::settings::{Config, Head, ItemDynamics, Protocol, Targets};
 use crate::training::Prepared;
+use keep::keep;
 use learn::{Method, Setting};
 use shift::Shift;
 
@@ -44,7 +45,11 @@ struct Outcome {
     trained: Vec<usize>,
     seconds: Vec<f64>,
     source_seconds: f64,
-    /// Files of the first seed: its source model and adapters.
+    /// Mean loss of its last epoch, in nats.
+    source_loss: f64,
+    /// Of the first seed, its source model as a file.
+    source: Option<Vec<u8>>,
+    /// Of the first seed, its adapters as files.
     files: Vec<(String, Vec<u8>)>,
 }
 
@@ -61,7 +66,7 @@ pub fn run(inputs: &Inputs, context: &Context<Event>) -> Result<Measured, Experi
     config.model.item_dynamics = ItemDynamics::None;
     config.evaluation.protocol = Protocol::LeaveOneOut;
     let prepared = Prepared::load(&config, context)?;
-    let shift = Shift::new(&prepared, &config.adapter.genre)?;
+    let shift = Shift::new(&prepared, &config.adapter)?;
     let store = ExperimentStore::beside(&inputs.store);
     let key = format!("{}{}", config.to_toml(), prepared.record.fingerprint);
     let parts = Parts::new(&store, ABOUT.word, &key);
@@ -93,14 +98,29 @@ pub fn run(inputs: &Inputs, context: &Context<Event>) -> Result<Measured, Experi
         })?;
         outcomes.push(outcome);
     }
+    let (mut files, mut run) = (Vec::new(), None);
+    if let Some(first) = outcomes.first_mut() {
+        files = std::mem::take(&mut first.files);
+        if let Some(source) = first.source.take() {
+            let of = (&config, &prepared, &shift);
+            run = Some(keep(&inputs.store, of, first, &source, context)?);
+        }
+    }
     parts.clear();
-    let files = outcomes.first_mut().map(|first| std::mem::take(&mut first.files));
+    let mut findings = findings(&config, &prepared, &shift, &outcomes);
+    findings.facts.extend(run.as_ref().map(|run| {
+        format!(
+            "The source model of seed {first} is run {run}; its adapters are files of this result. \
+             Put one on the model live with `deepm3 serve --run {run} --adapter FILE`, or make a \
+             run of both with `deepm3 runs merge {run} --adapter FILE`."
+        )
+    }));
     Ok(Measured {
-        findings: findings(&config, &prepared, &shift, &outcomes),
+        findings,
         data: prepared.record.clone(),
-        run: None,
+        run,
         device: "CPU: source models in fused kernels, adaptation in tensors".to_owned(),
-        files: files.unwrap_or_default(),
+        files,
     })
 }
 
@@ -113,7 +133,7 @@ fn one(
 ) -> Result<Outcome, ExperimentError> {
     say(0, "training the source model");
     let begun = std::time::Instant::now();
-    let source = setting.source(seed)?;
+    let (source, source_loss) = setting.source(seed)?;
     let source_seconds = begun.elapsed().as_secs_f64();
     let mut outcome = Outcome {
         ndcg: Vec::new(),
@@ -121,12 +141,13 @@ fn one(
         trained: Vec::new(),
         seconds: Vec::new(),
         source_seconds,
+        source_loss,
+        source: None,
         files: Vec::new(),
     };
     if keep_files {
         let named = source.iter().map(|matrix| (matrix.name.clone(), matrix));
-        let bytes = crate::training::checkpoint::encode(named, Default::default())?;
-        outcome.files.push(("source.safetensors".to_owned(), bytes));
+        outcome.source = Some(crate::training::checkpoint::encode(named, Default::default())?);
     }
     for (place, method) in Method::ALL.into_iter().enumerate() {
         say(place + 1, method.title());

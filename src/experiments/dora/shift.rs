@@ -4,7 +4,7 @@ use crate::data::Dataset;
 use crate::data::split::{Query, Sequence};
 use crate::dynamics::batch::Batch;
 use crate::experiments::ExperimentError;
-use crate::settings::ModelSettings;
+use crate::settings::{AdapterSettings, DomainShift, ModelSettings};
 use crate::training::Prepared;
 
 /// The share of events that the target domain should have.
@@ -23,21 +23,22 @@ pub struct Shift {
 }
 
 impl Shift {
-    /// A genre held out: `genre`, or that nearest to a quarter of all events. Without genres, the
-    /// last quarter of all events in time.
+    /// As the settings say: a genre held out, the one they name or that nearest to a quarter of all
+    /// events, or the last quarter of all events in time, which is all there is without genres.
     ///
     /// # Errors
     /// [`ExperimentError::Domain`] for a genre there is not, and where a domain has too few test
     /// queries.
-    pub fn new(prepared: &Prepared, genre: &str) -> Result<Self, ExperimentError> {
-        let data = &prepared.data;
-        let (name, is_target) = if data.genres.is_empty() {
-            if !genre.is_empty() {
-                return Err(ExperimentError::Domain("the data has no genres".to_owned()));
-            }
-            later(data)
-        } else {
-            held_out(data, genre)?
+    pub fn new(prepared: &Prepared, settings: &AdapterSettings) -> Result<Self, ExperimentError> {
+        let (data, genre) = (&prepared.data, settings.genre.as_str());
+        let by_time = settings.shift == DomainShift::Later;
+        if !genre.is_empty() && (by_time || data.genres.is_empty()) {
+            let why = if by_time { "the shift is in time" } else { "the data has no genres" };
+            return Err(ExperimentError::Domain(why.to_owned()));
+        }
+        let (name, is_target) = match by_time || data.genres.is_empty() {
+            true => later(data),
+            false => held_out(data, genre)?,
         };
         let of = |domain: bool| -> Vec<Query> {
             let test = prepared.split.test.iter();

@@ -1,11 +1,13 @@
 use burn::tensor::Device;
 
-use super::adapter::Adapter;
 use super::*;
 use crate::data::drift::{DriftOptions, drift};
 use crate::dynamics::model::System1;
-use crate::dynamics::parameters::upload;
+use crate::dynamics::parameters::{self, upload};
 use crate::jobs::{self, Control};
+use crate::runs::{Origin, RunStore};
+use crate::settings::{AdapterSettings, DomainShift};
+use crate::training::adapter::AdapterFile;
 use crate::training::evaluate::batch_of;
 
 fn config() -> Config {
@@ -31,8 +33,9 @@ fn prepared(config: &Config) -> Prepared {
 fn a_source_model_never_predicts_the_target_and_a_batch_never_asks_it_to() {
     let config = config();
     let prepared = prepared(&config);
-    let shift = Shift::new(&prepared, "comedy").unwrap();
-    assert!(Shift::new(&prepared, "opera").is_err());
+    let of = |genre: &str| AdapterSettings { genre: genre.to_owned(), ..Default::default() };
+    let shift = Shift::new(&prepared, &of("comedy")).unwrap();
+    assert!(Shift::new(&prepared, &of("opera")).is_err());
     let data = &prepared.data;
     for target in [false, true] {
         let sequences = shift.sequences(&prepared.split.train, target);
@@ -50,7 +53,7 @@ fn a_source_model_never_predicts_the_target_and_a_batch_never_asks_it_to() {
 fn every_method_gains_on_the_target_over_a_model_that_never_saw_it() {
     let config = config();
     let prepared = prepared(&config);
-    let shift = Shift::new(&prepared, "").unwrap();
+    let shift = Shift::new(&prepared, &config.adapter).unwrap();
     let go_on = || Ok(());
     let tell = |_, _, _| ();
     let setting =
@@ -73,34 +76,62 @@ fn every_method_gains_on_the_target_over_a_model_that_never_saw_it() {
     // From the source model on, a point an epoch.
     assert!(outcome.paths[1..].iter().all(|path| path.len() == 11 && path[0] == outcome.ndcg[0]));
     let names: Vec<&str> = outcome.files.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(
-        names,
-        ["source.safetensors", "adapter-lora.safetensors", "adapter-dora.safetensors"]
-    );
+    assert_eq!(names, ["adapter-lora.safetensors", "adapter-dora.safetensors"]);
+
+    let folder = tempfile::tempdir().unwrap();
+    let store = RunStore::open(Some(folder.path())).unwrap();
+    let context = jobs::detached::<()>(Control::default(), |_, _| ());
+    let source = outcome.source.as_deref().unwrap();
+    let run = keep(&store, (&config, &prepared, &shift), &outcome, source, &context).unwrap();
+    let summary = store.find(&run).unwrap().summary.unwrap();
+    assert!(matches!(&summary.origin, Some(Origin::Experiment { .. })));
+    assert!(summary.hr10.mean > 0.0 && summary.train_loss == outcome.source_loss);
+    assert!(store.find("latest").is_err(), "it is made for its adapters alone");
+}
+
+#[test]
+fn a_shift_in_time_asks_for_what_came_later() {
+    let mut config = config();
+    config.adapter.shift = DomainShift::Later;
+    let prepared = prepared(&config);
+    let shift = Shift::new(&prepared, &config.adapter).unwrap();
+    let data = &prepared.data;
+    let times = |target: bool| {
+        let all = data.time.iter().zip(&shift.is_target);
+        all.filter(move |(_, is)| **is == target).map(|(time, _)| *time)
+    };
+    assert!(times(false).max() < times(true).min());
+    let share = times(true).count() as f64 / data.events() as f64;
+    assert!((share - 0.25).abs() < 0.01, "{share}");
+    config.adapter.genre = "comedy".to_owned();
+    assert!(Shift::new(&prepared, &config.adapter).is_err(), "one or the other");
 }
 
 #[test]
 fn an_adapter_read_from_its_file_and_merged_scores_as_it_did_while_training() {
     let config = config();
     let prepared = prepared(&config);
-    let shift = Shift::new(&prepared, "").unwrap();
+    let shift = Shift::new(&prepared, &config.adapter).unwrap();
     let go_on = || Ok(());
     let tell = |_, _, _| ();
     let setting =
         Setting { config: &config, prepared: &prepared, shift: &shift, go_on: &go_on, tell: &tell };
-    let source = setting.source(1).unwrap();
+    let (source, loss) = setting.source(1).unwrap();
+    assert!(loss > 0.0 && loss < 5.0, "{loss}");
     let adapted = setting.adapt(Method::Dora, &source, 1).unwrap();
-    let (adapter, parts) = Adapter::decode(&adapted.adapter.unwrap(), &source).unwrap();
-    let merged = adapter.merge(&source, &parts);
+    let bytes = adapted.adapter.unwrap();
+    let file = AdapterFile::decode("dora", &bytes, &config.model, &source).unwrap();
+    assert_eq!(file.domain, shift.name);
+    let (adapter, merged) = (&file.adapter, file.merge(&source));
     // As it is composed for training.
     let device = Device::flex();
     let named: Vec<_> =
         source.iter().map(|m| m.name.clone()).zip(upload(&source, &device)).collect();
-    let composed = adapter.compose(&named, &upload(&parts, &device));
+    let composed = adapter.compose(&named, &upload(&file.parts, &device));
     let queries = &prepared.split.test[..20];
     let batch = batch_of(&prepared.data, queries, 20, prepared.split.input_len, &config.model);
     let scores = |tensors: &[burn::tensor::Tensor<2>]| {
-        adapter::values(&System1::new(&config.model, tensors).forward(&batch))
+        parameters::values(&System1::new(&config.model, tensors).forward(&batch))
     };
     let (a, b) = (scores(&composed), scores(&upload(&merged, &device)));
     assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-4));
@@ -113,7 +144,7 @@ fn an_adapter_read_from_its_file_and_merged_scores_as_it_did_while_training() {
 fn scoring_only_what_is_asked_gives_the_loss_of_the_whole_batch() {
     let config = config();
     let prepared = prepared(&config);
-    let shift = Shift::new(&prepared, "").unwrap();
+    let shift = Shift::new(&prepared, &config.adapter).unwrap();
     let sequences = &shift.sequences(&prepared.split.train, true)[..30];
     let shape = (30, prepared.split.input_len);
     let batch = shift.batch(&prepared.data, sequences, shape, &config.model, true);

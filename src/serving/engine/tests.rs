@@ -4,12 +4,14 @@ use std::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::data::drift::{DriftOptions, drift};
-use crate::dynamics::parameters;
+use crate::dynamics::adapter::{Adapter, Kind, Size};
+use crate::dynamics::parameters::{self, Matrix};
 use crate::jobs::{self, Context, Control};
 use crate::routing::Limit;
 use crate::serving::wire::ItemId;
 use crate::settings::{ItemDynamics, LimitMode, ReasonerKind, RouterSettings, Solver};
 use crate::training::Prepared;
+use crate::training::adapter::{AdapterError, AdapterFile};
 
 fn config() -> Config {
     let mut config = Config::load("drift").unwrap();
@@ -27,6 +29,18 @@ fn model(seed: u64) -> Arc<ServedModel> {
     let weights = parameters::initial(&config.model, prepared.data.items(), seed);
     let name = format!("seed {seed}");
     Arc::new(ServedModel::new(&name, &config, weights, prepared, &context).unwrap())
+}
+
+/// An adapter of a model's GRU, its parts moved by `by`, as a file, and the weights that it merges to.
+fn adapter(model: &ServedModel, kind: Kind, by: f32) -> (Vec<u8>, Vec<Matrix>) {
+    let names = ["gru.w_input", "gru.w_hidden"].map(str::to_owned).to_vec();
+    let adapter = Adapter::new(kind, Size { rank: 2, alpha: 4.0 }, names);
+    let mut parts = adapter.initial(&model.weights, 3);
+    for part in parts.iter_mut().filter(|part| part.name.ends_with("up")) {
+        part.values.iter_mut().for_each(|value| *value += by);
+    }
+    let bytes = AdapterFile::encode(&adapter, &parts, &model.weights, "a test").unwrap();
+    (bytes, adapter.merge(&model.weights, &parts))
 }
 
 fn engine(config: Config, model: Arc<ServedModel>) -> Arc<Engine> {
@@ -88,11 +102,11 @@ async fn the_cache_knows_user_history_path_and_settings() {
     let later = RecommendRequest { query_time: Some(9.0), ..asks(1, 4) };
     assert!(!cached(later, Force::Fast).await, "another moment");
     let strict = RouterSettings { entropy: 0.2, ..Default::default() };
-    engine.replace(engine.model(), &Config { router: strict, ..config() }).unwrap();
+    engine.configure(&Config { router: strict, ..config() }).unwrap();
     assert!(!cached(asks(1, 4), Force::Fast).await, "other settings");
     let none =
         Config { server: ServerSettings { cache_size: 0, ..Default::default() }, ..config() };
-    engine.replace(engine.model(), &none).unwrap();
+    engine.configure(&none).unwrap();
     for _ in 0..2 {
         assert!(!cached(asks(1, 4), Force::Fast).await, "the cache is off");
     }
@@ -268,4 +282,127 @@ async fn what_users_do_moves_the_item_dynamics_at_once() {
     assert!(clicked > 1.05 * unseen, "{unseen} {clicked}");
     engine.feedback(feedback(FeedbackAction::Purchase)).unwrap();
     assert_eq!(clicked, stranger(55).await, "one item of an answer counts once");
+}
+
+#[tokio::test]
+async fn an_adapter_answers_as_the_merged_weights_and_leaves_no_trace() {
+    let model = model(1);
+    let engine = engine(config(), model.clone());
+    let ask = async |user: usize, events: usize| {
+        engine.recommend(asks(user, events), Force::Fast).await.unwrap()
+    };
+    let before = ask(1, 4).await;
+    assert!(ask(1, 4).await.data.meta.cached);
+    for kind in [Kind::Lora, Kind::Dora] {
+        // One that changes nothing.
+        let (identity, _) = adapter(&model, kind, 0.0);
+        engine.adapt(Some(("identity", &identity))).unwrap();
+        let same = ask(1, 4).await;
+        assert!(!same.data.meta.cached, "another model, another cache");
+        assert_eq!(items(&same), items(&before));
+        assert!(scores(&same).iter().zip(scores(&before)).all(|(a, b)| (a - b).abs() < 1e-5));
+
+        // One that changes much: as a model whose weights were so from the start.
+        let (bytes, merged) = adapter(&model, kind, 0.5);
+        let state = engine.adapt(Some(("strong", &bytes))).unwrap();
+        let on = state.adapter.unwrap();
+        assert_eq!((on.kind, on.changes.len(), on.domain.as_str()), (kind, 2, "a test"));
+        assert_eq!(engine.health().adapter, Some(on.clone()));
+        let context: Context<()> = jobs::detached(Control::default(), |_, _| ());
+        let data = drift(DriftOptions { users: 80, items: 60, ..Default::default() }, || Ok(()));
+        let prepared = Prepared::from_dataset(&data.unwrap(), &config(), &context).unwrap();
+        let fresh = ServedModel::new("merged", &config(), merged, prepared, &context).unwrap();
+        assert_eq!(engine.model().temperature.value, fresh.temperature.value);
+        let fresh = self::engine(config(), Arc::new(fresh));
+        // A history that grew since the change: nothing goes on from the old weights' state.
+        for events in [4, 6] {
+            let ours = ask(1, events).await;
+            let theirs = fresh.recommend(asks(1, events), Force::Fast).await.unwrap();
+            assert_eq!(items(&ours), items(&theirs));
+            assert_eq!(scores(&ours), scores(&theirs));
+            assert_eq!(ours.data.meta.adapter.as_deref(), Some(on.fingerprint.as_str()));
+            assert_ne!(scores(&ours), scores(&before));
+        }
+    }
+    // Settings may change under it.
+    engine.configure(&config()).unwrap();
+    assert!(engine.adapter().adapter.is_some());
+    // Off again.
+    assert_eq!(engine.adapt(None).unwrap().adapter, None);
+    let after = ask(1, 4).await;
+    assert_eq!((items(&after), scores(&after)), (items(&before), scores(&before)));
+    assert!(after.data.meta.adapter.is_none() && engine.adapt(None).is_ok());
+}
+
+#[tokio::test]
+async fn a_wrong_adapter_is_refused_and_the_old_one_keeps_serving() {
+    let (ours, other) = (model(1), model(2));
+    let engine = engine(config(), ours.clone());
+    let (good, _) = adapter(&ours, Kind::Dora, 0.5);
+    engine.adapt(Some(("good", &good))).unwrap();
+    let before = engine.recommend(asks(1, 4), Force::Fast).await.unwrap();
+    let (foreign, _) = adapter(&other, Kind::Dora, 0.5);
+    let error = engine.adapt(Some(("foreign", &foreign))).unwrap_err();
+    assert!(matches!(error, ServeError::Adapter(AdapterError::OtherWeights { .. })), "{error}");
+    assert_eq!(RequestError::from(error).code, "other_model");
+    let error = engine.adapt(Some(("none", b"nonsense"))).unwrap_err();
+    assert_eq!(RequestError::from(error).code, "not_an_adapter");
+    // Finite parts whose product is not.
+    let (huge, _) = adapter(&ours, Kind::Lora, f32::MAX);
+    assert_eq!(RequestError::from(engine.adapt(Some(("huge", &huge))).unwrap_err()).status, 422);
+    let after = engine.recommend(asks(1, 4), Force::Fast).await.unwrap();
+    assert!(after.data.meta.cached, "not even the cache was lost");
+    assert_eq!(after.data.meta.adapter, before.data.meta.adapter);
+    // A model with item dynamics takes none.
+    let (lively, _) = lively();
+    let (bytes, _) = adapter(&lively, Kind::Dora, 0.5);
+    let engine = self::engine(config(), lively);
+    let error = engine.adapt(Some(("lively", &bytes))).unwrap_err();
+    assert!(matches!(error, ServeError::Adapter(AdapterError::ItemDynamics)), "{error}");
+}
+
+#[test]
+fn adapters_are_swapped_under_load_and_every_answer_is_of_one_of_them() {
+    let model = model(1);
+    let mut config = config();
+    config.server.cache_size = 0;
+    let engine = engine(config, model.clone());
+    let files: Vec<Vec<u8>> =
+        [0.4, -0.4].iter().map(|&by| adapter(&model, Kind::Lora, by).0).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let ask = |events| runtime.block_on(engine.recommend(asks(2, events), Force::Fast)).unwrap();
+    // What each of them answers alone, by fingerprint.
+    let mut known = Vec::new();
+    for file in [None, Some(&files[0]), Some(&files[1])] {
+        engine.adapt(file.map(|bytes| ("file", bytes.as_slice()))).unwrap();
+        let answers: Vec<Vec<f64>> = (3..7).map(|events| scores(&ask(events))).collect();
+        known.push((ask(3).data.meta.adapter, answers));
+    }
+    let done = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (engine, done, known) = (engine.clone(), done.clone(), known.clone());
+            runtime.spawn(async move {
+                let mut answered = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let events = 3 + answered % 4;
+                    let answer = engine.recommend(asks(2, events), Force::Fast).await.unwrap();
+                    let of = known.iter().find(|(on, _)| *on == answer.data.meta.adapter);
+                    let expected = &of.unwrap().1[events - 3];
+                    let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-6;
+                    assert!(scores(&answer).iter().zip(expected).all(near), "weights were mixed");
+                    answered += 1;
+                }
+                answered
+            })
+        })
+        .collect();
+    for swap in 0..20 {
+        let file = (swap % 3 > 0).then(|| ("file", files[swap % 3 - 1].as_slice()));
+        engine.adapt(file).unwrap();
+    }
+    done.store(true, Ordering::Relaxed);
+    for client in clients {
+        assert!(runtime.block_on(client).unwrap() > 0);
+    }
 }

@@ -27,6 +27,8 @@ pub struct App<B> {
     pub limits: Limits,
     /// One for each request at once.
     pub places: Semaphore,
+    /// Held while the adapter is changed.
+    pub adapting: tokio::sync::Mutex<()>,
     /// The body of `GET /openapi.json`.
     pub openapi: Bytes,
     pub stop: Stop,
@@ -49,6 +51,7 @@ impl<B: Backend> App<B> {
             backend,
             hosts,
             places: Semaphore::new(limits.concurrency),
+            adapting: tokio::sync::Mutex::new(()),
             openapi: openapi::document(token.is_some()).into(),
             token,
             limits,

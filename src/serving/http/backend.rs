@@ -2,7 +2,7 @@
 
 use crate::routing::Force;
 use crate::serving::wire::{
-    FeedbackRequest, FeedbackResponse, Health, RecommendRequest, RecommendResponse,
+    AdapterState, FeedbackRequest, FeedbackResponse, Health, RecommendRequest, RecommendResponse,
 };
 use crate::serving::{Engine, RequestError};
 
@@ -20,6 +20,16 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// [`RequestError`] for feedback that cannot be noted.
     fn feedback(&self, request: FeedbackRequest) -> Result<FeedbackResponse, RequestError>;
+
+    /// `GET /adapter`.
+    fn adapter(&self) -> AdapterState;
+
+    /// `PUT /adapter` with the bytes of a file, or with `None` `DELETE /adapter`. Takes a while:
+    /// called where that holds nothing up.
+    ///
+    /// # Errors
+    /// [`RequestError`] for bytes that are no adapter of the model; the old one stays.
+    fn adapt(&self, adapter: Option<&[u8]>) -> Result<AdapterState, RequestError>;
 
     /// `GET /health`.
     fn health(&self) -> Health;
@@ -42,6 +52,14 @@ impl Backend for Engine {
 
     fn feedback(&self, request: FeedbackRequest) -> Result<FeedbackResponse, RequestError> {
         Self::feedback(self, request)
+    }
+
+    fn adapter(&self) -> AdapterState {
+        Self::adapter(self)
+    }
+
+    fn adapt(&self, adapter: Option<&[u8]>) -> Result<AdapterState, RequestError> {
+        Ok(Self::adapt(self, adapter.map(|bytes| ("the body", bytes)))?)
     }
 
     fn health(&self) -> Health {

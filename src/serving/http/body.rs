@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
@@ -32,29 +32,77 @@ pub async fn read<T: DeserializeOwned>(
     limits: &Limits,
     deadline: Instant,
 ) -> Result<T, RequestError> {
+    let size = limits.body / 1024;
+    let wanted = Wanted {
+        content: "a JSON object",
+        most: limits.body,
+        over: format!("over {size} KiB (server.body_limit); send a shorter history"),
+        check: check_type,
+    };
+    let bytes = bytes(request, &wanted, limits, deadline).await?;
+    serde_json::from_slice(&bytes).map_err(|error| explain(&error))
+}
+
+/// Read the request's body as the bytes of a file of at most `most` bytes, whatever type it claims,
+/// before `deadline`.
+///
+/// # Errors
+/// As [`read`], but for what its content could be.
+pub async fn read_file(
+    request: Request,
+    most: usize,
+    limits: &Limits,
+    deadline: Instant,
+) -> Result<Bytes, RequestError> {
+    let wanted = Wanted {
+        content: "the bytes of the file",
+        most,
+        over: format!("over {} MiB, which is the most", most >> 20),
+        check: check_plain,
+    };
+    Ok(bytes(request, &wanted, limits, deadline).await?.into())
+}
+
+/// What a body must be.
+struct Wanted {
+    content: &'static str,
+    /// In bytes.
+    most: usize,
+    /// What is said of a larger one.
+    over: String,
+    check: fn(&HeaderMap) -> Result<(), RequestError>,
+}
+
+async fn bytes(
+    request: Request,
+    wanted: &Wanted,
+    limits: &Limits,
+    deadline: Instant,
+) -> Result<Vec<u8>, RequestError> {
     let (head, body) = request.into_parts();
     let declared = body.size_hint().exact();
     if declared == Some(0) {
+        let content = wanted.content;
         return Err(if head.headers.contains_key(CONTENT_LENGTH) {
-            error(StatusCode::BAD_REQUEST, "empty_body", "the body is empty; send a JSON object")
+            let message = format!("the body is empty; send {content}");
+            error(StatusCode::BAD_REQUEST, "empty_body", message)
         } else {
-            let message = "the request has no body; send JSON with its `Content-Length`";
+            let message = format!("the request has no body; send {content} with `Content-Length`");
             error(StatusCode::LENGTH_REQUIRED, "length_required", message)
         });
     }
-    if declared.is_some_and(|bytes| bytes > limits.body as u64) {
+    if declared.is_some_and(|bytes| bytes > wanted.most as u64) {
         // Who expects 100 (Continue) has not sent the body and need not.
         let sent = !head.headers.contains_key(EXPECT);
-        return Err(too_large(limits, sent.then_some(body)).await);
+        return Err(too_large(wanted, sent.then_some(body)).await);
     }
-    check_type(&head.headers)?;
-    let collected = timeout_at(deadline, collect(body, limits, declared)).await;
-    let bytes = collected.map_err(|_| {
+    (wanted.check)(&head.headers)?;
+    let collected = timeout_at(deadline, collect(body, wanted, declared)).await;
+    collected.map_err(|_| {
         let message =
             format!("the body did not arrive within {} s (server.timeout)", seconds(limits));
         error(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
-    })??;
-    serde_json::from_slice(&bytes).map_err(|error| explain(&error))
+    })?
 }
 
 /// The request timeout as people write it.
@@ -71,9 +119,14 @@ fn check_type(headers: &HeaderMap) -> Result<(), RequestError> {
         let message = "the body's type is not JSON; send `Content-Type: application/json`";
         return Err(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message));
     }
+    check_plain(headers)
+}
+
+/// Only what is not compressed.
+fn check_plain(headers: &HeaderMap) -> Result<(), RequestError> {
     let encoding = headers.get(CONTENT_ENCODING).map_or(&b""[..], |value| value.as_bytes());
     if !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity") {
-        let message = "compressed bodies are not read; send the JSON without `Content-Encoding`";
+        let message = "compressed bodies are not read; send it without `Content-Encoding`";
         return Err(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoded", message));
     }
     Ok(())
@@ -81,26 +134,26 @@ fn check_type(headers: &HeaderMap) -> Result<(), RequestError> {
 
 async fn collect(
     body: Body,
-    limits: &Limits,
+    wanted: &Wanted,
     declared: Option<u64>,
 ) -> Result<Vec<u8>, RequestError> {
     let expected = declared.map_or(0, |bytes| usize::try_from(bytes).unwrap_or(0));
-    let mut bytes = Vec::with_capacity(expected.min(limits.body));
+    let mut bytes = Vec::with_capacity(expected.min(wanted.most));
     let mut stream = body.into_data_stream();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|cause| {
             let message = format!("the body ended early or is badly framed: {cause}");
             error(StatusCode::BAD_REQUEST, "broken_body", message)
         })?;
-        if bytes.len() + chunk.len() > limits.body {
-            return Err(too_large(limits, Some(Body::from_stream(stream))).await);
+        if bytes.len() + chunk.len() > wanted.most {
+            return Err(too_large(wanted, Some(Body::from_stream(stream))).await);
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
 }
 
-async fn too_large(limits: &Limits, rest: Option<Body>) -> RequestError {
+async fn too_large(wanted: &Wanted, rest: Option<Body>) -> RequestError {
     if let Some(rest) = rest.filter(|rest| rest.size_hint().lower() <= DISCARDED) {
         let reading = rest.into_data_stream().scan(0, |read, chunk| {
             *read += chunk.map_or(DISCARDED, |chunk| chunk.len() as u64);
@@ -109,10 +162,7 @@ async fn too_large(limits: &Limits, rest: Option<Body>) -> RequestError {
         // However it ends, the answer is the same.
         let _ = timeout(DISCARDING, reading.for_each(|()| std::future::ready(()))).await;
     }
-    let message = format!(
-        "the body is over {} KiB (server.body_limit); send a shorter history",
-        limits.body / 1024
-    );
+    let message = format!("the body is {}", wanted.over);
     error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
 }
 

@@ -7,7 +7,7 @@
 //!    its answer are closed in time;
 //! 2. `guard`: a panic becomes a 500; the Host header is checked (`host`) before the token
 //!    (`token`), then there must be room among the requests at once;
-//! 3. `routes`: the handlers, which read at most so many bytes within the time allowed
+//! 3. `routes` and `adapter`: the handlers, which read at most so many bytes within the time allowed
 //!    (`body`, `limits`) and ask the `backend`.
 //!
 //! Every error is JSON with a code and a sentence (`app`), and is counted. The exception is what
@@ -15,6 +15,7 @@
 //! a bare 400, 414 or 431. There are no CORS headers, so no page of another origin can read an
 //! answer. `openapi` describes all of it.
 
+mod adapter;
 mod app;
 mod backend;
 mod body;

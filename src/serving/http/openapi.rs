@@ -13,7 +13,7 @@ use utoipa::openapi::{
 };
 use utoipa::{IntoParams, IntoResponses, OpenApi};
 
-use super::routes;
+use super::{adapter, routes};
 use crate::serving::wire::ErrorBody;
 
 const BEARER: &str = "bearer";
@@ -32,6 +32,9 @@ const BEARER: &str = "bearer";
         routes::index,
         routes::recommend,
         routes::feedback,
+        adapter::which,
+        adapter::put,
+        adapter::remove,
         routes::health,
         routes::metrics,
         routes::openapi
@@ -53,7 +56,8 @@ pub fn document(token: bool) -> String {
             .add_security_scheme(BEARER, SecurityScheme::Http(scheme));
         api.security = Some(vec![SecurityRequirement::new(BEARER, [""; 0])]);
         for path in api.paths.paths.values_mut() {
-            for operation in [&mut path.get, &mut path.post].into_iter().flatten() {
+            let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
+            for operation in operations.into_iter().flatten() {
                 add_unauthorized(operation);
             }
         }
@@ -129,6 +133,29 @@ impl IntoResponses for WithBody {
                 refusal(
                     "`invalid_body`, `number_out_of_range`, or what the model cannot answer: \
                      `lengths_differ`, `count_range`, `unknown_item`…",
+                ),
+            )
+            .build()
+            .into()
+    }
+}
+
+/// What a route that reads a file may answer besides.
+pub struct WithFile;
+
+impl IntoResponses for WithFile {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        ResponsesBuilder::new()
+            .response("400", refusal("`empty_body`, `broken_body`"))
+            .response("408", refusal("`body_timeout`: the body took too long to arrive"))
+            .response("411", refusal("`length_required`: there is no body"))
+            .response("413", refusal("`body_too_large`: the file is larger than any of ours"))
+            .response("415", refusal("`encoded`: the body must not be compressed"))
+            .response(
+                "422",
+                refusal(
+                    "`not_an_adapter`: the file is none; `other_model`: it was trained on another \
+                     run's weights, or the model takes none",
                 ),
             )
             .build()

@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
+use super::adapter;
 use super::app::{App, error, with_type};
 use super::backend::Backend;
 use super::body::{read, seconds};
@@ -36,6 +37,10 @@ pub fn router<B: Backend>(app: Arc<App<B>>) -> Router {
         .route("/", get(index::<B>))
         .route("/recommend", post(recommend::<B>))
         .route("/feedback", post(feedback::<B>))
+        .route(
+            "/adapter",
+            get(adapter::which::<B>).put(adapter::put::<B>).delete(adapter::remove::<B>),
+        )
         .route(HEALTH, get(health::<B>))
         .route(METRICS, get(metrics::<B>))
         .route("/openapi.json", get(openapi::<B>))
@@ -108,7 +113,7 @@ async fn feedback<B: Backend>(State(app): State<Arc<App<B>>>, request: Request) 
     app.respond(asked.and_then(|asked| app.backend.feedback(asked)))
 }
 
-/// Whether the server answers, with which model.
+/// Whether the server answers, with which model and adapter.
 #[utoipa::path(
     get,
     path = "/health",
@@ -156,7 +161,7 @@ async fn openapi<B: Backend>(State(app): State<Arc<App<B>>>) -> Response {
 pub struct Index {
     name: &'static str,
     version: &'static str,
-    routes: [Entry; 5],
+    routes: [Entry; 8],
 }
 
 #[derive(Serialize, ToSchema)]
@@ -182,6 +187,9 @@ async fn index<B: Backend>(State(app): State<Arc<App<B>>>) -> Response {
         routes: [
             entry("POST", "/recommend", "what comes next for a history"),
             entry("POST", "/feedback", "what the user did with an answer"),
+            entry("GET", "/adapter", "which adapter is on the model"),
+            entry("PUT", "/adapter", "put an adapter on the model while it serves"),
+            entry("DELETE", "/adapter", "take the adapter off"),
             entry("GET", HEALTH, "whether the server answers, with which model"),
             entry("GET", METRICS, "counters and histograms for Prometheus"),
             entry("GET", "/openapi.json", "the API's description"),

@@ -40,6 +40,9 @@ struct Answer<'a> {
     conflict: Option<f64>,
     latency_ms: f64,
     model: &'a str,
+    /// Fingerprint of the adapter on the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adapter: Option<&'a str>,
     #[serde(serialize_with = "scores")]
     recommendations: &'a [Recommendation],
     reasoner: Option<Usage<'a>>,
@@ -128,6 +131,7 @@ pub fn answer(observation: &Observation) -> Vec<u8> {
         conflict: observation.conflict,
         latency_ms: observation.latency.as_secs_f64() * 1e3,
         model: &data.meta.model,
+        adapter: data.meta.adapter.as_deref(),
         recommendations: &data.recommendations,
         reasoner: observation.reasoner.as_ref().map(Usage::from),
     }))

@@ -41,6 +41,7 @@ pub fn observation(id: u128, second: i64) -> Observation {
         over: Vec::new(),
         tokens: 1.0,
         model: "run-1".to_owned(),
+        adapter: None,
         cached: false,
         latency_ms: 1.0,
         reasoner: None,

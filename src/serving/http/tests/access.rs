@@ -3,7 +3,9 @@
 use super::{ASKED, Running, settings};
 use crate::settings::ServerSettings;
 
-const ROUTES: [&str; 6] = [
+const ROUTES: [&str; 8] = [
+    "PUT /adapter",
+    "DELETE /adapter",
     "GET /",
     "GET /health",
     "GET /metrics",

@@ -77,6 +77,11 @@ impl Line {
         self.ask(&format!("GET {path}"), "", "").await
     }
 
+    pub async fn put(&mut self, path: &str, lines: &str, body: &str) -> Answer {
+        let lines = format!("Content-Length: {}\r\n{lines}", body.len());
+        self.ask(&format!("PUT {path}"), &lines, body).await
+    }
+
     pub async fn post(&mut self, path: &str, lines: &str, body: &str) -> Answer {
         let json = "Content-Type: application/json\r\n";
         let lines = format!("{json}Content-Length: {}\r\n{lines}", body.len());

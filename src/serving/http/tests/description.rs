@@ -36,7 +36,8 @@ async fn it_lists_every_route_with_every_status() {
     let paths = document["paths"].as_object().unwrap();
     let mut routes: Vec<&str> = paths.keys().map(String::as_str).collect();
     routes.sort_unstable();
-    let known = ["/", "/feedback", "/health", "/metrics", "/openapi.json", "/recommend"];
+    let known =
+        ["/", "/adapter", "/feedback", "/health", "/metrics", "/openapi.json", "/recommend"];
     assert_eq!(routes, known);
     let body = ["400", "403", "408", "411", "413", "415", "422", "500", "503"];
     for path in known {
@@ -58,6 +59,12 @@ async fn it_lists_every_route_with_every_status() {
             assert!(content.contains_key(kind), "{path} {status}");
         }
     }
+    let file = ["400", "408", "409", "411", "413", "415", "422"];
+    assert!(file.iter().all(|status| statuses(&paths["/adapter"]["put"]).contains(status)));
+    assert!(
+        paths["/adapter"]["put"]["requestBody"]["content"]["application/octet-stream"].is_object()
+    );
+    assert_eq!(statuses(&paths["/adapter"]["delete"]), ["200", "403", "409", "500", "503"]);
     assert!(statuses(&paths["/recommend"]["post"]).contains(&"504"));
     assert!(document.pointer("/components/securitySchemes").is_none());
 }
@@ -79,8 +86,9 @@ async fn it_describes_the_token_where_one_is_wanted() {
     assert_eq!((&scheme["type"], &scheme["scheme"]), (&"http".into(), &"bearer".into()));
     assert_eq!(document["security"], serde_json::json!([{"bearer": []}]));
     for path in document["paths"].as_object().unwrap().values() {
-        let operation = path.as_object().unwrap().values().next().unwrap();
-        assert!(statuses(operation).contains(&"401"));
+        for operation in path.as_object().unwrap().values() {
+            assert!(statuses(operation).contains(&"401"));
+        }
     }
     assert!(!document.to_string().contains("s3cret"));
 }

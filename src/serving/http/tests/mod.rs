@@ -1,6 +1,7 @@
 //! The API over a real socket, around a stand-in for the engine.
 
 mod access;
+mod adapter;
 mod bodies;
 mod client;
 mod description;

@@ -49,7 +49,7 @@ async fn metrics_health_feedback_and_the_index_answer() {
     assert_eq!(line.post("/feedback", "", &feedback).await.json()["known_impression"], true);
     let index = line.get("/").await.json();
     let routes = index["routes"].as_array().unwrap();
-    assert_eq!(routes.len(), 5);
+    assert_eq!(routes.len(), 8);
     for route in routes.iter().filter(|route| route["method"] == "GET") {
         assert_eq!(line.get(route["path"].as_str().unwrap()).await.status, 200, "{route}");
     }

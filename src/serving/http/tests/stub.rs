@@ -5,12 +5,13 @@ use std::sync::Mutex;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::dynamics::adapter::Kind;
 use crate::routing::{Force, Path, Reason};
 use crate::serving::RequestError;
 use crate::serving::http::Backend;
 use crate::serving::wire::{
-    FeedbackRequest, FeedbackResponse, Health, ItemId, Meta, RecommendData, RecommendRequest,
-    RecommendResponse, Recommendation,
+    AdapterOn, AdapterState, FeedbackRequest, FeedbackResponse, Health, ItemId, Meta,
+    RecommendData, RecommendRequest, RecommendResponse, Recommendation,
 };
 use crate::settings::ReasonerKind;
 
@@ -20,13 +21,20 @@ pub struct Stub {
     pub entered: Semaphore,
     /// One permit lets one of them out.
     pub gate: Semaphore,
+    /// The adapter that is on; its fingerprint is its bytes.
+    pub adapter: Mutex<Option<AdapterOn>>,
     /// The errors that were counted.
     pub rejected: Mutex<Vec<(u16, &'static str)>>,
 }
 
 impl Default for Stub {
     fn default() -> Self {
-        Self { entered: Semaphore::new(0), gate: Semaphore::new(0), rejected: Mutex::default() }
+        Self {
+            entered: Semaphore::new(0),
+            gate: Semaphore::new(0),
+            adapter: Mutex::default(),
+            rejected: Mutex::default(),
+        }
     }
 }
 
@@ -75,6 +83,7 @@ impl Backend for Stub {
                     over: Vec::new(),
                     tokens: 1.0,
                     model: "stub".to_owned(),
+                    adapter: None,
                     cached: false,
                     latency_ms: 0.01,
                     reasoner: None,
@@ -95,10 +104,33 @@ impl Backend for Stub {
         Ok(FeedbackResponse { status: "success".to_owned(), known_impression: true })
     }
 
+    fn adapter(&self) -> AdapterState {
+        let adapter = self.adapter.lock().unwrap().clone();
+        AdapterState { status: "success".to_owned(), model: "stub".to_owned(), adapter }
+    }
+
+    fn adapt(&self, adapter: Option<&[u8]>) -> Result<AdapterState, RequestError> {
+        match adapter {
+            Some(b"panic") => panic!("on purpose"),
+            Some(b"other") => return Err(RequestError::unprocessable("other_model", "2 and 3")),
+            _ => {}
+        }
+        *self.adapter.lock().unwrap() = adapter.map(|bytes| AdapterOn {
+            kind: Kind::Dora,
+            rank: 1,
+            alpha: 1.0,
+            changes: Vec::new(),
+            domain: String::new(),
+            fingerprint: String::from_utf8(bytes.to_vec()).unwrap(),
+        });
+        Ok(self.adapter())
+    }
+
     fn health(&self) -> Health {
         Health {
             status: "ok".to_owned(),
             model: "stub".to_owned(),
+            adapter: self.adapter().adapter,
             solver: "rk4".to_owned(),
             data: "drift".to_owned(),
             items: 1,

@@ -80,7 +80,7 @@ impl DataPage {
         if open {
             let source = typed.trim().to_owned();
             self.typing = None;
-            session.ask(Command::Load(source));
+            session.ask(Command::of_file(source));
         } else if closed || modal.should_close() {
             self.typing = None;
         }

@@ -5,14 +5,13 @@ use egui_plot::{FilledArea, Line, PlotPoint, PlotPoints};
 
 use super::parallel;
 use crate::experiments::{Curve, Figure};
+use crate::figures::{Label, place_labels};
 use crate::workbench::charts::plot::{self, Ticks, View};
 use crate::workbench::format;
 use crate::workbench::theme::{self, UNIT, palette};
 
 /// How near the pointer must be to a point to name it.
 const NEAR: f32 = 16.0;
-/// Room that the name of a dot takes at its right.
-const LABEL: f32 = 72.0;
 
 /// Colours of live curves, told apart by colour-blind eyes.
 const LIVE: [[u8; 3]; 6] = [
@@ -102,25 +101,8 @@ fn draw(
         });
     let place =
         |&[x, y]: &[f64; 2]| shown.transform.position_from_point(&PlotPoint::new(across(x), y));
-    for (index, curve) in curves.iter().filter(|curve| curve.labels.is_some()).enumerate() {
-        // In turn above and below, so that near ones stay apart.
-        let above = index % 2 == 0;
-        let names = curve.labels.iter().flatten().map(String::as_str);
-        for (point, name) in curve.points.iter().zip(names.chain(std::iter::repeat(""))) {
-            let (ring, at) = (Stroke::new(1.5, palette(ui).card), place(point));
-            ui.painter().circle(at, 5.0, color(curve), ring);
-            // Near the right edge there is room at the left of the dot only.
-            let frame = shown.transform.frame();
-            let turned = at.x > frame.right() - LABEL;
-            let across = if turned { egui::Align::Max } else { egui::Align::Min };
-            let upward = if above { egui::Align::Max } else { egui::Align::Min };
-            let anchor = egui::Align2([across, upward]);
-            let aside = egui::vec2(if turned { -8.0 } else { 8.0 }, if above { -3.0 } else { 3.0 });
-            let font = egui::FontId::proportional(theme::SMALL);
-            let text_color = palette(ui).text;
-            ui.painter().text(at + aside, anchor, name, font, text_color);
-        }
-    }
+    let frame = *shown.transform.frame();
+    dots(ui, curves, &place, frame);
     let pointer = shown.response.hover_pos();
     let near = pointer.and_then(|pointer| {
         curves
@@ -139,6 +121,46 @@ fn draw(
     shown.response.widget_info(|| {
         egui::WidgetInfo::labeled(egui::Role::Image, true, format!("{name}, chart"))
     });
+}
+
+/// The dots with their names, which `place` puts into the picture.
+fn dots(ui: &Ui, curves: &[Curve], place: &dyn Fn(&[f64; 2]) -> egui::Pos2, frame: egui::Rect) {
+    let (palette, painter) = (palette(ui), ui.painter());
+    let pair = |at: egui::Pos2| [f64::from(at.x), f64::from(at.y)];
+    let (mut names, mut labels, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    for curve in curves {
+        let Some(texts) = &curve.labels else {
+            let points = curve.points.windows(2);
+            lines.extend(points.map(|ends| [pair(place(&ends[0])), pair(place(&ends[1]))]));
+            continue;
+        };
+        let [r, g, b] = curve.color;
+        for (index, point) in curve.points.iter().enumerate() {
+            let at = place(point);
+            let ring = Stroke::new(1.5, palette.card);
+            painter.circle(at, 5.0, Color32::from_rgb(r, g, b), ring);
+            if let Some([low, high]) = curve.band.as_ref().and_then(|band| band.get(index)) {
+                lines.push([place(&[point[0], *high]), place(&[point[0], *low])].map(pair));
+            }
+            let text = texts.get(index).cloned().unwrap_or_default();
+            let font = egui::FontId::proportional(theme::SMALL);
+            let galley = painter.layout_no_wrap(text, font, palette.text);
+            let size = [galley.size().x, galley.size().y].map(f64::from);
+            labels.push(Label { dot: pair(at), size });
+            names.push(galley);
+        }
+    }
+    let frame = [pair(frame.min), pair(frame.max)];
+    let at = |[x, y]: [f64; 2]| egui::pos2(x as f32, y as f32);
+    for (place, galley) in place_labels(&labels, &lines, frame).into_iter().zip(names) {
+        if galley.text().is_empty() {
+            continue;
+        }
+        if let Some(line) = place.leader {
+            painter.line_segment(line.map(at), Stroke::new(1.0, palette.muted));
+        }
+        painter.galley(at(place.area[0]), galley, palette.text);
+    }
 }
 
 fn legend(ui: &mut Ui, curves: &[Curve]) {

@@ -11,7 +11,8 @@ use crate::workbench::theme::{self, UNIT, palette};
 use crate::workbench::widgets::{page_scroll, pill, section, setting_row};
 
 /// Settings of an experiment that trains adapters.
-const ADAPTER: [&str; 6] = [
+const ADAPTER: [&str; 7] = [
+    "adapter.shift",
     "adapter.parts",
     "adapter.rank",
     "adapter.alpha",

@@ -152,7 +152,9 @@ impl ExperimentsPage {
             return;
         }
         if let Some(result) = self.result_of(self.chosen) {
-            result::ui(ui, rect, about, result);
+            if let Some(command) = result::ui(ui, rect, about, result, session) {
+                session.ask(command);
+            }
             return;
         }
         card(ui, rect, "no result", Some(about.title), |ui| {

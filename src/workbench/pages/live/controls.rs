@@ -1,4 +1,4 @@
-//! The left column while the server is on: which model, a request, traffic.
+//! The left column while the server is on: which model with which adapter, a request, traffic.
 
 use eframe::egui::{RichText, Ui};
 
@@ -25,6 +25,7 @@ impl LivePage {
             if self.runs.ui(ui) {
                 self.swap(session);
             }
+            self.adapter_controls(ui, session);
             section(ui, "Request");
             let people = self.host.as_ref().map(|host| host.people.clone());
             let entered = self.composer.ui(ui, people.as_ref());

@@ -1,5 +1,6 @@
 //! The Live API page: the switch, a composer, the answer explained, traffic, plots, a log.
 
+mod adapter;
 mod charts;
 mod composer;
 mod controls;
@@ -123,7 +124,7 @@ impl LivePage {
         };
         let (engine, config) = (host.engine.clone(), session.config.clone());
         let work = move |_: &crate::jobs::Context<()>| {
-            engine.replace(engine.model(), &config).map_err(|error| error.to_string())?;
+            engine.configure(&config).map_err(|error| error.to_string())?;
             Ok("The running server takes these settings from now on.".to_owned())
         };
         if let Err(message) = self.changing.start(&session.ctx, "Applying settings", work) {
@@ -343,6 +344,8 @@ impl Page for LivePage {
                 None => self.start_traffic(session),
             },
             Command::ApplyRouter => self.apply(session),
+            Command::PutAdapter(file) => self.adapt(Some(file.clone()), session),
+            Command::RemoveAdapter => self.adapt(None, session),
             Command::RefreshRuns => self.runs.refresh(),
             _ => {}
         }

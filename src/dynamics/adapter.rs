@@ -11,24 +11,42 @@
 //! U starts at 0 and m at ‖W₀‖, so that both start as W₀. The gradient of DoRA takes ‖V‖ for a
 //! constant, as the paper's equation 11 does.
 
-use std::collections::HashMap;
-
 use burn::tensor::{Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
-use crate::dynamics::parameters::{Matrix, upload};
-use crate::training::{TrainError, checkpoint};
+use super::parameters::{Matrix, download, upload};
 
 /// Which of the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     Lora,
     Dora,
 }
 
+impl Kind {
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Lora => "LoRA",
+            Self::Dora => "DoRA",
+        }
+    }
+
+    /// Its parts for a matrix `[in, out]` at rank `rank`: their names after the matrix's, and
+    /// their shapes.
+    pub fn parts(self, [rows, cols]: [usize; 2], rank: usize) -> Vec<(&'static str, [usize; 2])> {
+        let mut parts = vec![("down", [rows, rank]), ("up", [rank, cols])];
+        if self == Self::Dora {
+            parts.push(("magnitude", [1, cols]));
+        }
+        parts
+    }
+}
+
 /// Rank r and scale α / r.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Size {
     pub rank: usize,
     pub alpha: f64,
@@ -57,19 +75,16 @@ impl Adapter {
         for matrix in base.iter().filter(|matrix| self.names.contains(&matrix.name)) {
             let [rows, cols] = matrix.shape;
             let bound = 1.0 / (rows as f32).sqrt();
-            let rank = self.size.rank;
-            let mut part = |name: &str, shape: [usize; 2], values: Vec<f32>| {
-                parts.push(Matrix { name: format!("{}.{name}", matrix.name), shape, values });
-            };
-            let down = (0..rows * rank).map(|_| (2.0 * rng.random::<f32>() - 1.0) * bound);
-            part("down", [rows, rank], down.collect());
-            part("up", [rank, cols], vec![0.0; rank * cols]);
-            if self.kind == Kind::Dora {
-                let norm = |col: usize| {
-                    let column = (0..rows).map(|row| f64::from(matrix.values[row * cols + col]));
-                    column.map(|value| value * value).sum::<f64>().sqrt() as f32
+            for (part, shape) in self.kind.parts(matrix.shape, self.size.rank) {
+                let size = shape[0] * shape[1];
+                let values = match part {
+                    "down" => {
+                        (0..size).map(|_| (2.0 * rng.random::<f32>() - 1.0) * bound).collect()
+                    }
+                    "up" => vec![0.0; size],
+                    _ => (0..cols).map(|col| norm(matrix, col)).collect(),
                 };
-                part("magnitude", [1, cols], (0..cols).map(norm).collect());
+                parts.push(Matrix { name: format!("{}.{part}", matrix.name), shape, values });
             }
         }
         parts
@@ -105,66 +120,15 @@ impl Adapter {
         let device = Device::flex();
         let named: Vec<(String, Tensor<2>)> =
             base.iter().map(|m| m.name.clone()).zip(upload(base, &device)).collect();
-        let merged = self.compose(&named, &upload(parts, &device));
-        base.iter()
-            .zip(merged)
-            .map(|(matrix, tensor)| Matrix { values: values(&tensor), ..matrix.clone() })
-            .collect()
+        download(base, &self.compose(&named, &upload(parts, &device)))
     }
+}
 
-    /// As a safetensors file of its own.
-    ///
-    /// # Errors
-    /// [`TrainError::Checkpoint`] where it cannot be encoded.
-    pub fn encode(&self, parts: &[Matrix]) -> Result<Vec<u8>, TrainError> {
-        let kind = match self.kind {
-            Kind::Lora => "lora",
-            Kind::Dora => "dora",
-        };
-        let metadata = HashMap::from([
-            ("kind".to_owned(), kind.to_owned()),
-            ("rank".to_owned(), self.size.rank.to_string()),
-            ("alpha".to_owned(), self.size.alpha.to_string()),
-            ("names".to_owned(), self.names.join(",")),
-        ]);
-        checkpoint::encode(parts.iter().map(|part| (part.name.clone(), part)), metadata)
-    }
-
-    /// From such a file, checked against the model `base` that it is for.
-    ///
-    /// # Errors
-    /// [`TrainError::Checkpoint`] for anything that is not an adapter of this model.
-    pub fn decode(bytes: &[u8], base: &[Matrix]) -> Result<(Self, Vec<Matrix>), TrainError> {
-        let (found, metadata) = checkpoint::decode(bytes)?;
-        let bad = |what: &str| TrainError::Checkpoint(format!("it is no adapter: {what}"));
-        let text = |key: &str| metadata.get(key).ok_or_else(|| bad(key));
-        let kind = match text("kind")?.as_str() {
-            "lora" => Kind::Lora,
-            "dora" => Kind::Dora,
-            _ => return Err(bad("kind")),
-        };
-        let rank: usize = text("rank")?.parse().map_err(|_| bad("rank"))?;
-        let alpha: f64 = text("alpha")?.parse().map_err(|_| bad("alpha"))?;
-        if rank == 0 || rank > 4096 || !alpha.is_finite() {
-            return Err(bad("rank or alpha"));
-        }
-        let names: Vec<String> = text("names")?.split(',').map(str::to_owned).collect();
-        if names.iter().any(|name| !base.iter().any(|matrix| matrix.name == *name)) {
-            return Err(bad("it adapts matrices that the model does not have"));
-        }
-        let adapter = Self::new(kind, Size { rank, alpha }, names);
-        let parts = adapter
-            .initial(base, 0)
-            .into_iter()
-            .map(|like| {
-                let same = |part: &&Matrix| part.name == like.name && part.shape == like.shape;
-                let part = found.iter().find(same).ok_or_else(|| bad(&like.name))?;
-                let finite = part.values.iter().all(|value| value.is_finite());
-                if finite { Ok(part.clone()) } else { Err(bad("a value is not a number")) }
-            })
-            .collect::<Result<_, _>>()?;
-        Ok((adapter, parts))
-    }
+/// ‖W‖ of one column.
+fn norm(matrix: &Matrix, col: usize) -> f32 {
+    let [rows, cols] = matrix.shape;
+    let column = (0..rows).map(|row| f64::from(matrix.values[row * cols + col]));
+    column.map(|value| value * value).sum::<f64>().sqrt() as f32
 }
 
 /// ‖V‖ of each column, `[1, out]`; never 0, so that a column of zeros stays one.
@@ -177,22 +141,12 @@ fn rescaled(matrix: Tensor<2>, norm: Tensor<2>, magnitude: Tensor<2>) -> Tensor<
     matrix / norm * magnitude
 }
 
-/// A tensor's values on the host; f32 on every device we open.
-pub fn values(tensor: &Tensor<2>) -> Vec<f32> {
-    tensor.clone().into_data().try_to_vec::<f32>().unwrap_or_default()
-}
-
-/// Matrices with the values of `tensors`.
-pub fn download(like: &[Matrix], tensors: &[Tensor<2>]) -> Vec<Matrix> {
-    let of = like.iter().zip(tensors);
-    of.map(|(like, tensor)| Matrix { values: values(tensor), ..like.clone() }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use burn::tensor::TensorData;
 
     use super::*;
+    use crate::dynamics::parameters::values;
 
     fn matrix(name: &str, shape: [usize; 2], values: &[f32]) -> Matrix {
         Matrix { name: name.to_owned(), shape, values: values.to_vec() }
@@ -290,21 +244,5 @@ mod tests {
                 );
             }
         }
-    }
-
-    #[test]
-    fn a_file_of_its_own_reads_back_and_fits_its_model_only() {
-        let adapter = adapter(Kind::Dora);
-        let parts = adapter.initial(&base(), 3);
-        let bytes = adapter.encode(&parts).unwrap();
-        let (found, read) = Adapter::decode(&bytes, &base()).unwrap();
-        assert_eq!(
-            (found.kind, found.size, &found.names),
-            (Kind::Dora, adapter.size, &adapter.names)
-        );
-        assert_eq!(read, parts);
-        let other = vec![matrix("w", [3, 3], &[0.0; 9])];
-        assert!(Adapter::decode(&bytes, &other).is_err());
-        assert!(Adapter::decode(b"nothing", &base()).is_err());
     }
 }
