@@ -31,7 +31,8 @@ pub struct Series {
     pub color: Color,
     /// `[x, y]`; a point that is not finite interrupts a line.
     pub points: Vec<[f64; 2]>,
-    /// Low and high y at each point: an area around a line, a bar through a dot.
+    /// Low and high y at each point: an area around a line, a bar through a dot. Where places on y
+    /// have names, low and high x of a dot.
     pub band: Option<Vec<(f64, f64)>>,
     pub kind: Kind,
 }
@@ -91,6 +92,8 @@ const TITLE_BASELINE: f64 = 40.0;
 const LEGEND_TOP: f64 = 68.0;
 const LEGEND_LINE: f64 = 24.0;
 const TEXT: f64 = 13.0;
+/// Width of Inter's letters in em, about; the picture is laid out without measuring.
+const LETTER: f64 = 0.56;
 
 impl Chart {
     /// Pixels of the picture at scale 1.
@@ -98,30 +101,36 @@ impl Chart {
 
     /// Draw it. The text is in Inter, which [`to_png`](super::to_png) brings along.
     pub fn to_svg(&self) -> String {
-        self.to_svg_with(&[])
+        self.to_svg_with([&[], &[]])
     }
 
-    /// Draw it with names at places of the x axis, in place of round numbers where there are any.
-    pub fn to_svg_with(&self, names: &[(f64, String)]) -> String {
+    /// Draw it with names at places of the x and of the y axis, in place of round numbers where there
+    /// are any.
+    pub fn to_svg_with(&self, names: [&[(f64, String)]; 2]) -> String {
         let ground = self.theme.ground();
         let [width, height] = Self::SIZE;
         let mut svg = Svg::new(width, height, &self.title);
         svg.rect([0.0, 0.0], Self::SIZE, ground.back);
         let title = Type { size: 20.0, bold: true, color: ground.strong, anchor: Anchor::Start };
         svg.text([LEFT, TITLE_BASELINE], title, &self.title);
-        let top = self.legend(&mut svg, ground);
+        let rows = !names[1].is_empty();
+        let top = self.legend(&mut svg, ground, rows);
 
-        let bottom = height - BOTTOM;
-        let named = !names.is_empty();
-        let (x, y) = self.scales(named, [LEFT, width - RIGHT], [bottom, top]);
-        let across = if names.is_empty() { x.ticks(8) } else { names.to_vec() };
-        self.axes(&mut svg, ground, (&x, &across), &y, [top, bottom]);
+        let (left, bottom) = (left_of(names[1]), height - BOTTOM);
+        let named = names.map(|names| !names.is_empty());
+        let (x, y) = self.scales(named, [left, width - RIGHT], [bottom, top]);
+        let ticks = |names: &[(f64, String)], scale: &Scale, wanted| match names {
+            [] => scale.ticks(wanted),
+            names => names.to_vec(),
+        };
+        let (across, upward) = (ticks(names[0], &x, 8), ticks(names[1], &y, 6));
+        self.axes(&mut svg, ground, (&x, &across), (&y, &upward), [left, top, bottom]);
         let mut labels = Vec::new();
         for series in &self.series {
             match &series.kind {
                 Kind::Line => series.draw_line(&mut svg, &x, &y),
                 Kind::Dots { labels: texts } => {
-                    labels.extend(series.draw_dots(&mut svg, &x, &y, texts));
+                    labels.extend(series.draw_dots(&mut svg, &x, &y, (texts, rows)));
                 }
             }
         }
@@ -141,18 +150,19 @@ impl Chart {
         svg.finish()
     }
 
-    /// Names and colours in lines under the title; returns where the plot begins.
-    fn legend(&self, svg: &mut Svg, ground: &Ground) -> f64 {
+    /// Names and colours in lines under the title, but for dots that have a row of their own; returns
+    /// where the plot begins.
+    fn legend(&self, svg: &mut Svg, ground: &Ground, rows: bool) -> f64 {
         let look = Type { size: TEXT, bold: false, color: ground.quiet, anchor: Anchor::Start };
         let (mut x, mut y) = (LEFT, LEGEND_TOP);
         for (place, series) in self.series.iter().enumerate() {
             // A model that is drawn in several pieces is named once.
             let same = |one: &Series| one.name == series.name && one.color == series.color;
-            if self.series[..place].iter().any(same) {
+            let on_the_axis = rows && series.kind != Kind::Line;
+            if on_the_axis || self.series[..place].iter().any(same) {
                 continue;
             }
-            // Inter's letters are about 0.56 em wide; the picture is laid out without measuring.
-            let needed = 18.0 + 0.56 * TEXT * series.name.chars().count() as f64 + 20.0;
+            let needed = 18.0 + LETTER * TEXT * series.name.chars().count() as f64 + 20.0;
             if x > LEFT && x + needed > Self::SIZE[0] - RIGHT {
                 (x, y) = (LEFT, y + LEGEND_LINE);
             }
@@ -163,13 +173,21 @@ impl Chart {
         y + LEGEND_LINE
     }
 
-    fn scales(&self, named: bool, across: [f64; 2], upward: [f64; 2]) -> (Scale, Scale) {
+    fn scales(
+        &self,
+        [named, rows]: [bool; 2],
+        across: [f64; 2],
+        upward: [f64; 2],
+    ) -> (Scale, Scale) {
         let lines = self.series.iter().all(|series| matches!(series.kind, Kind::Line));
-        let xs = self.series.iter().flat_map(|s| s.points.iter().map(|p| p[0]));
-        let ys = self.series.iter().flat_map(|series| {
-            let band = series.band.iter().flatten().flat_map(|&(low, high)| [low, high]);
-            series.points.iter().map(|point| point[1]).chain(band)
-        });
+        let over = |axis: usize, banded: bool| {
+            self.series.iter().flat_map(move |series| {
+                let band = series.band.iter().flatten().flat_map(|&(low, high)| [low, high]);
+                let points = series.points.iter().map(move |point| point[axis]);
+                points.chain(band.filter(move |_| banded))
+            })
+        };
+        let (xs, ys) = (over(0, rows), over(1, !rows));
         // Curves run from edge to edge; dots and names of places keep away from it.
         let margin = if lines && !named { 0.0 } else { 0.08 };
         (Scale::over(xs, self.x.log, margin, across), Scale::over(ys, self.y.log, 0.05, upward))
@@ -180,8 +198,8 @@ impl Chart {
         svg: &mut Svg,
         ground: &Ground,
         (x, across): (&Scale, &[(f64, String)]),
-        y: &Scale,
-        [top, bottom]: [f64; 2],
+        (y, upward): (&Scale, &[(f64, String)]),
+        [left, top, bottom]: [f64; 3],
     ) {
         let right = Self::SIZE[0] - RIGHT;
         let look = |anchor| Type { size: TEXT, bold: false, color: ground.quiet, anchor };
@@ -190,20 +208,26 @@ impl Chart {
             svg.line([at, top], [at, bottom], ground.grid, 1.0);
             svg.text([at, bottom + 20.0], look(Anchor::Middle), label);
         }
-        for (value, label) in y.ticks(6) {
-            let at = y.place_or_low(value);
-            svg.line([LEFT, at], [right, at], ground.grid, 1.0);
-            svg.text([LEFT - 10.0, at + 4.5], look(Anchor::End), &label);
+        for (value, label) in upward {
+            let at = y.place_or_low(*value);
+            svg.line([left, at], [right, at], ground.grid, 1.0);
+            svg.text([left - 10.0, at + 4.5], look(Anchor::End), label);
         }
-        let middle = (LEFT + right) / 2.0;
+        let middle = (left + right) / 2.0;
         svg.text([middle, bottom + 48.0], look(Anchor::Middle), &self.x.label);
         let middle = (top + bottom) / 2.0;
         svg.text_upward([24.0, middle], look(Anchor::Middle), &self.y.label);
         if self.series.iter().all(|series| series.points.is_empty()) {
-            let centre = [(LEFT + right) / 2.0, middle];
+            let centre = [(left + right) / 2.0, middle];
             svg.text(centre, look(Anchor::Middle), "No data");
         }
     }
+}
+
+/// Where the plot begins, beside the names of places on y.
+fn left_of(names: &[(f64, String)]) -> f64 {
+    let longest = names.iter().map(|(_, name)| name.chars().count()).max().unwrap_or(0);
+    (LETTER * TEXT * longest as f64 + 24.0).clamp(LEFT, 0.4 * Chart::SIZE[0])
 }
 
 impl Series {
@@ -235,13 +259,14 @@ impl Series {
         }
     }
 
-    /// Draws bars and dots; returns the labels and where they belong.
+    /// Draws bars and dots, the bars along x where every dot has a row of its own; returns the labels
+    /// and where they belong.
     fn draw_dots<'a>(
         &self,
         svg: &mut Svg,
         x: &Scale,
         y: &Scale,
-        labels: &'a [String],
+        (labels, rows): (&'a [String], bool),
     ) -> Vec<([f64; 2], &'a str)> {
         let mut placed = Vec::new();
         for (index, point) in self.points.iter().enumerate() {
@@ -250,10 +275,15 @@ impl Series {
             };
             let band = self.band.as_ref().and_then(|band| band.get(index));
             if let Some(&(low, high)) = band.filter(|(low, high)| (low + high).is_finite()) {
-                let ends = [y.place_or_low(low), y.place_or_low(high)];
-                svg.line([at.0, ends[0]], [at.0, ends[1]], self.color, 2.0);
+                let along = if rows { x } else { y };
+                let ends = [along.place_or_low(low), along.place_or_low(high)];
+                let spot = |end: f64, aside: f64| match rows {
+                    true => [end, at.1 + aside],
+                    false => [at.0 + aside, end],
+                };
+                svg.line(spot(ends[0], 0.0), spot(ends[1], 0.0), self.color, 2.0);
                 for end in ends {
-                    svg.line([at.0 - 5.0, end], [at.0 + 5.0, end], self.color, 2.0);
+                    svg.line(spot(end, -5.0), spot(end, 5.0), self.color, 2.0);
                 }
             }
             svg.circle([at.0, at.1], 6.0, self.color);

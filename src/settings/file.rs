@@ -61,6 +61,11 @@ pub const PRESETS: &[Preset] = &[
         about: "Slices, robustness, step size and calibration of finished runs",
         text: include_str!("../../presets/experiment-studies.toml"),
     },
+    Preset {
+        name: "experiment-ingredients",
+        about: "What each ingredient of a model contributes: one taken away at a time",
+        text: include_str!("../../presets/experiment-ingredients.toml"),
+    },
 ];
 
 impl Preset {

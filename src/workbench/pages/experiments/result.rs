@@ -11,6 +11,10 @@ use crate::workbench::widgets::{card, notice, page_scroll, split_right};
 /// The figure and the notes are at least this tall.
 const LOWER: f32 = 320.0;
 
+/// Of a row of the figure, where it has rows, and of what is around them.
+const ROW: f32 = 5.0 * UNIT;
+const AROUND: f32 = 31.0 * UNIT;
+
 /// A table of more rows than this comes after the figure, which would be out of sight below it.
 const TALL: usize = 10;
 
@@ -40,7 +44,9 @@ pub fn ui(ui: &mut Ui, rect: Rect, about: &About, result: &ExperimentResult) {
         });
         top.y += height + 3.0 * UNIT;
         let left_over = rect.bottom() - top.y;
-        let lower = Rect::from_min_size(top, vec2(width, left_over.max(LOWER)));
+        let rows = findings.figure.y_ticks.len() as f32;
+        let least = LOWER.max(ROW * rows + AROUND);
+        let lower = Rect::from_min_size(top, vec2(width, left_over.max(least)));
         let (left, right) = split_right(lower, (width * 0.38).clamp(260.0, 520.0));
         card(ui, left, "experiment figure", Some(&findings.figure.title), |ui| {
             figure::ui(ui, &findings.figure);

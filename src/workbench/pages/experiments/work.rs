@@ -35,10 +35,11 @@ impl ExperimentsPage {
         config.experiment = session.config.experiment.clone();
         config.adapter = session.config.adapter.clone();
         config.alignment = session.config.alignment.clone();
-        if self.chosen == Experiment::Tuning {
+        if matches!(self.chosen, Experiment::Tuning | Experiment::Ingredients) {
             config.tuning = session.config.tuning.clone();
+            config.study = session.config.study.clone();
             if self.own_data {
-                // What is tuned is then what the Train page would train.
+                // What is looked at is then what the Train page would train.
                 config.model = session.config.model.clone();
                 config.training = session.config.training.clone();
                 config.evaluation = session.config.evaluation.clone();
