@@ -388,6 +388,24 @@ mod tests {
     }
 
     #[test]
+    fn dots_with_a_row_of_their_own_have_bars_along_x_and_are_named_on_the_axis() {
+        let mut chart = sample(Theme::Light);
+        chart.series.drain(..3);
+        chart.series[0].points = vec![[0.5, 0.0]];
+        chart.series[0].band = Some(vec![(0.25, 0.75)]);
+        chart.series[0].kind = Kind::Dots { labels: Vec::new() };
+        let names = [(0.0, "Without salt".to_owned())];
+        let svg = chart.to_svg_with([&[], &names]);
+        assert!(svg.contains("Without salt") && !svg.contains("Best epoch"));
+        // The bar, from end to end at one height.
+        let along = |line: &&str| {
+            let of = |key: &str| line.split(&format!("{key}=\"")).nth(1)?.split('"').next();
+            line.starts_with("<line") && of("y1") == of("y2") && of("x1") != of("x2")
+        };
+        assert!(svg.lines().filter(along).count() >= 2, "{svg}");
+    }
+
+    #[test]
     fn an_empty_chart_says_so() {
         let mut chart = sample(Theme::Light);
         chart.series.clear();

@@ -104,7 +104,7 @@ fn the_headline_names_what_costs_most_and_counts_what_cannot_be_told() {
     let judged = |title: &str, kind, hits: usize| Judged {
         title: title.to_owned(),
         kind,
-        color: ZERO,
+        color: model_color(""),
         hit: Vec::new(),
         ndcg: vec![(0..40).map(|query| f64::from(u8::from(query < hits))).collect()],
         seconds: None,
