@@ -41,8 +41,10 @@ const TITLE: &str = "The full model";
 enum Kind {
     Full,
     Ingredient,
-    /// Another model, or a baseline that only counts.
+    /// Another model.
     Rival,
+    /// It only counts.
+    Baseline,
 }
 
 /// A model to train.
@@ -272,7 +274,7 @@ fn counted(prepared: &Prepared) -> impl Iterator<Item = Judged> {
         let metrics = per_query(ranks);
         Judged {
             title: format!("{} (baseline)", model_title(baseline.word())),
-            kind: Kind::Rival,
+            kind: Kind::Baseline,
             color: model_color(baseline.word()),
             hit: vec![metrics.hit],
             ndcg: vec![metrics.ndcg],

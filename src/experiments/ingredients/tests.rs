@@ -45,8 +45,8 @@ fn rows_are_compared_with_the_full_model_and_a_stopped_study_goes_on() {
     assert!((change - (last - of(TITLE, "ndcg10").unwrap())).abs() < 1e-12);
     assert!(of(TITLE, "change").is_none() && of("SASRec", "p").is_some());
     assert!(findings.facts.iter().any(|fact| fact.contains("none of: average")));
-    // A row each, and the full model at zero.
-    assert_eq!((findings.figure.y_ticks.len(), findings.figure.curves.len()), (7, 8));
+    // A row for each model but the full one, which is at zero.
+    assert_eq!((findings.figure.y_ticks.len(), findings.figure.curves.len()), (3, 4));
 
     let again = tempfile::tempdir().unwrap();
     let inputs = inputs(again.path(), words);
@@ -117,8 +117,11 @@ fn the_headline_names_what_costs_most_and_counts_what_cannot_be_told() {
     ];
     let compared = beside_the_full(&rows);
     let headline = headline(&rows, &compared);
-    assert!(headline.starts_with("Costs most: Without salt (NDCG@10 -0.5000"), "{headline}");
-    assert!(headline.ends_with("1 cannot be told apart from no change."), "{headline}");
+    assert!(
+        headline.starts_with("Costs most: Without salt (NDCG@10 -0.5000, p < 0.001)"),
+        "{headline}"
+    );
+    assert!(headline.ends_with("no change: Without sugar."), "{headline}");
     let facts = facts(&rows, &compared);
-    assert_eq!(facts[2], "The full model beats: Bread (-0.7500).");
+    assert_eq!(facts[2], "The full model beats: Bread -0.7500.");
 }

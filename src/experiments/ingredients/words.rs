@@ -7,6 +7,8 @@ use crate::runs::p_text;
 
 /// Below this, a corrected p-value counts as a difference.
 const LEVEL: f64 = 0.05;
+/// So many that cannot be told apart are named in the headline, at most.
+const NAMED: usize = 3;
 const ZERO: Color = Color(0x8b, 0x93, 0xa1);
 
 /// Whether a change cannot be luck.
@@ -15,33 +17,33 @@ fn is_sure(compared: &Compared) -> bool {
 }
 
 fn change_text(Compared { change, p }: &Compared) -> String {
-    let ends = change.ci95.map_or(String::new(), |[l, h]| format!(" ({l:+.4} … {h:+.4})"));
-    format!("NDCG@10 {:+.4}{ends}, p {}", change.delta, p_text(*p))
+    format!("NDCG@10 {:+.4}, p {}", change.delta, p_text(*p))
 }
 
-/// Rows of a kind that fulfil a condition, the most costly first.
+/// The ingredients that fulfil a condition, or the rivals and baselines, the most costly first.
 fn ranked<'a>(
     judged: &'a [Judged],
     compared: &'a [Compared],
-    kind: Kind,
-    is: impl Fn(&Compared) -> bool,
+    ingredients: bool,
+    is: &dyn Fn(&Compared) -> bool,
 ) -> Vec<(&'a Judged, &'a Compared)> {
     let others = judged.iter().skip(1).zip(compared);
-    let mut own: Vec<_> = others.filter(|(one, beside)| one.kind == kind && is(beside)).collect();
+    let of_these = |one: &Judged| (one.kind == Kind::Ingredient) == ingredients;
+    let mut own: Vec<_> = others.filter(|(one, beside)| of_these(one) && is(beside)).collect();
     own.sort_by(|(_, a), (_, b)| a.change.delta.total_cmp(&b.change.delta));
     own
 }
 
-/// What costs most, and how many cannot be told apart from no change.
+/// What costs most, and what cannot be told apart from no change.
 pub fn headline(judged: &[Judged], compared: &[Compared]) -> String {
-    let of = |is: &dyn Fn(&Compared) -> bool| ranked(judged, compared, Kind::Ingredient, is);
+    let of = |is: &dyn Fn(&Compared) -> bool| ranked(judged, compared, true, is);
     let all = of(&|_| true).len();
     if all == 0 {
         return "The full model has none of the ingredients asked for.".to_owned();
     }
     let costly = of(&|beside| is_sure(beside) && beside.change.delta < 0.0);
     let better = of(&|beside| is_sure(beside) && beside.change.delta > 0.0);
-    let unclear = of(&|beside| !is_sure(beside)).len();
+    let unclear = of(&|beside| !is_sure(beside));
     let mut parts = Vec::new();
     match costly.split_first() {
         None => parts.push(format!("none of {all} changes costs quality that can be told")),
@@ -53,8 +55,11 @@ pub fn headline(judged: &[Judged], compared: &[Compared]) -> String {
             parts.push(format!("costs most: {} ({}){more}", worst.title, change_text(beside)));
         }
     }
-    if unclear > 0 {
-        parts.push(format!("{unclear} cannot be told apart from no change"));
+    if (1..=NAMED).contains(&unclear.len()) {
+        let names: Vec<&str> = unclear.iter().map(|(one, _)| one.title.as_str()).collect();
+        parts.push(format!("not to be told apart from no change: {}", names.join(", ")));
+    } else if !unclear.is_empty() {
+        parts.push(format!("{} cannot be told apart from no change", unclear.len()));
     }
     if let Some((best, beside)) = better.last() {
         parts.push(format!("better than the full model: {} ({})", best.title, change_text(beside)));
@@ -69,31 +74,35 @@ pub fn headline(judged: &[Judged], compared: &[Compared]) -> String {
 pub fn facts(judged: &[Judged], compared: &[Compared]) -> Vec<String> {
     let list = |own: &[(&Judged, &Compared)]| {
         let parts =
-            own.iter().map(|(one, beside)| format!("{} ({:+.4})", one.title, beside.change.delta));
+            own.iter().map(|(one, beside)| format!("{} {:+.4}", one.title, beside.change.delta));
         parts.collect::<Vec<_>>().join(", ")
     };
-    let of = |kind, is: &dyn Fn(&Compared) -> bool| list(&ranked(judged, compared, kind, is));
+    let of = |ingredients, is: &dyn Fn(&Compared) -> bool| {
+        list(&ranked(judged, compared, ingredients, is))
+    };
     let sentence =
         |begin: &str, names: String| (!names.is_empty()).then(|| format!("{begin}: {names}."));
     let costs = |beside: &Compared| is_sure(beside) && beside.change.delta < 0.0;
     let gains = |beside: &Compared| is_sure(beside) && beside.change.delta > 0.0;
     let unclear = |beside: &Compared| !is_sure(beside);
     [
-        sentence("What costs NDCG@10", of(Kind::Ingredient, &costs)),
-        sentence("Not to be told apart from no change", of(Kind::Ingredient, &unclear)),
-        sentence("Better than the full model", of(Kind::Ingredient, &gains)),
-        sentence("The full model beats", of(Kind::Rival, &costs)),
-        sentence("It does not beat, as far as can be told", of(Kind::Rival, &unclear)),
-        sentence("It is beaten by", of(Kind::Rival, &gains)),
+        sentence("What costs NDCG@10", of(true, &costs)),
+        sentence("Not to be told apart from no change", of(true, &unclear)),
+        sentence("Better than the full model", of(true, &gains)),
+        sentence("The full model beats", of(false, &costs)),
+        sentence("It does not beat, as far as can be told", of(false, &unclear)),
+        sentence("It is beaten by", of(false, &gains)),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
-/// A line for each row: how far it is from the full model, which stands at 0.
+/// A line for each model: how far it is from the full one, which stands at 0. Baselines are so far off
+/// that nothing else could be told.
 pub fn figure(judged: &[Judged], compared: &[Compared], data: &str) -> Figure {
-    let others: Vec<_> = judged.iter().skip(1).zip(compared).collect();
+    let others = judged.iter().skip(1).zip(compared);
+    let others: Vec<_> = others.filter(|(one, _)| one.kind != Kind::Baseline).collect();
     let height = |place: usize| -(place as f64);
     let last = height(others.len().saturating_sub(1));
     let zero = Curve::line(TITLE, ZERO, vec![[0.0, 0.6], [0.0, last - 0.6]]);

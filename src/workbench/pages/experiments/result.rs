@@ -43,7 +43,8 @@ pub fn ui(ui: &mut Ui, rect: Rect, about: &About, result: &ExperimentResult) {
             }
         });
         top.y += height + 3.0 * UNIT;
-        let left_over = rect.bottom() - top.y;
+        // Of what is seen before anything is scrolled.
+        let left_over = rect.height() - (top.y - first.y);
         let rows = findings.figure.y_ticks.len() as f32;
         let least = LOWER.max(ROW * rows + AROUND);
         let lower = Rect::from_min_size(top, vec2(width, left_over.max(least)));
