@@ -2,7 +2,7 @@
 
 use super::{
     Event, ExperimentError, Findings, Inputs, ablation, alignment, calibration, dora, efficiency,
-    robustness, routing, slices, step_size, tuning,
+    ingredients, robustness, routing, slices, step_size, tuning,
 };
 use crate::jobs::Context;
 use crate::runs::DataRecord;
@@ -16,6 +16,7 @@ pub enum Experiment {
     Ablation,
     Dora,
     Tuning,
+    Ingredients,
     Slices,
     Robustness,
     StepSize,
@@ -63,13 +64,14 @@ impl About {
 
 impl Experiment {
     /// Those of the README in its order, then our own.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Efficiency,
         Self::Routing,
         Self::Alignment,
         Self::Ablation,
         Self::Dora,
         Self::Tuning,
+        Self::Ingredients,
         Self::Slices,
         Self::Robustness,
         Self::StepSize,
@@ -84,6 +86,7 @@ impl Experiment {
             Self::Ablation => &ablation::ABOUT,
             Self::Dora => &dora::ABOUT,
             Self::Tuning => &tuning::ABOUT,
+            Self::Ingredients => &ingredients::ABOUT,
             Self::Slices => &slices::ABOUT,
             Self::Robustness => &robustness::ABOUT,
             Self::StepSize => &step_size::ABOUT,
@@ -108,6 +111,7 @@ impl Experiment {
             Self::Ablation => ablation::run(inputs, context),
             Self::Dora => dora::run(inputs, context),
             Self::Tuning => tuning::run(inputs, context),
+            Self::Ingredients => ingredients::run(inputs, context),
             Self::Slices => slices::run(inputs, context),
             Self::Robustness => robustness::run(inputs, context),
             Self::StepSize => step_size::run(inputs, context),

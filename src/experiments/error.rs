@@ -32,6 +32,10 @@ pub enum ExperimentError {
         "`{given}` in experiment.budgets is not a share from 0 to 1; write for example 0.05,0.2"
     )]
     Budgets { given: String },
+    #[error(
+        "`{given}` in study.ingredients is not an ingredient; there are {known}; empty takes all"
+    )]
+    Ingredient { given: String, known: String },
     #[error(transparent)]
     Alignment(#[from] super::alignment::AlignmentError),
     #[error(transparent)]

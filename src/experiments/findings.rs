@@ -84,6 +84,9 @@ pub struct Figure {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub x_ticks: Vec<(f64, String)>,
     pub y: String,
+    /// Names of places on y; intervals then lie along x.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub y_ticks: Vec<(f64, String)>,
     pub curves: Vec<Curve>,
     /// Lines over several axes instead of curves over one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,7 +99,7 @@ pub struct Curve {
     pub name: String,
     pub color: [u8; 3],
     pub points: Vec<[f64; 2]>,
-    /// Low and high y of each point.
+    /// Low and high y of each point; low and high x of a dot where the figure names places on y.
     #[serde(default)]
     pub band: Option<Vec<[f64; 2]>>,
     /// Dots instead of a line, a label each.
@@ -175,7 +178,7 @@ impl Figure {
     pub fn to_svg(&self, theme: Theme) -> String {
         match &self.parallel {
             Some(parallel) => parallel.to_svg(&self.title, theme),
-            None => self.chart(theme).to_svg_with(&self.x_ticks),
+            None => self.chart(theme).to_svg_with([&self.x_ticks, &self.y_ticks]),
         }
     }
 

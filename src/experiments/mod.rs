@@ -9,7 +9,7 @@
 //! | `store`, `parts` | results on disk; finished parts of one that was stopped |
 //! | `render`, `report`, `page` | the table as text, Markdown and CSV; several results as one write-up |
 //! | `efficiency`, `routing`, `alignment`, `ablation`, `dora` | the README's experiments: each reads from top to bottom |
-//! | `tuning`, `slices`, `robustness`, `step_size`, `calibration` | studies beyond it |
+//! | `tuning`, `ingredients`, `slices`, `robustness`, `step_size`, `calibration` | studies beyond it |
 //! | `subjects` | the finished models that a study asks again |
 //!
 //! An experiment is a function from [`Inputs`] to [`Findings`] and one entry of [`Experiment`].
@@ -23,6 +23,7 @@ mod efficiency;
 mod error;
 mod event;
 mod findings;
+mod ingredients;
 mod inputs;
 mod page;
 mod parts;
@@ -41,6 +42,7 @@ pub use catalog::{About, Experiment};
 pub use error::ExperimentError;
 pub use event::Event;
 pub use findings::{Column, Curve, Figure, Findings, Measure, Row, Value};
+pub use ingredients::{INGREDIENTS, asked as asked_ingredients};
 pub use inputs::Inputs;
 pub use perform::perform;
 pub use report::Report;

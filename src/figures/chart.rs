@@ -32,7 +32,8 @@ pub struct Series {
     pub color: Color,
     /// `[x, y]`; a point that is not finite interrupts a line.
     pub points: Vec<[f64; 2]>,
-    /// Low and high y at each point: an area around a line, a bar through a dot.
+    /// Low and high y at each point: an area around a line, a bar through a dot. Where places on y
+    /// have names, low and high x of a dot.
     pub band: Option<Vec<(f64, f64)>>,
     pub kind: Kind,
 }
@@ -92,6 +93,8 @@ const TITLE_BASELINE: f64 = 40.0;
 const LEGEND_TOP: f64 = 68.0;
 const LEGEND_LINE: f64 = 24.0;
 const TEXT: f64 = 13.0;
+/// Width of Inter's letters in em, about; the picture is laid out without measuring.
+const LETTER: f64 = 0.56;
 
 impl Chart {
     /// Pixels of the picture at scale 1.
@@ -99,30 +102,36 @@ impl Chart {
 
     /// Draw it. The text is in Inter, which [`to_png`](super::to_png) brings along.
     pub fn to_svg(&self) -> String {
-        self.to_svg_with(&[])
+        self.to_svg_with([&[], &[]])
     }
 
-    /// Draw it with names at places of the x axis, in place of round numbers where there are any.
-    pub fn to_svg_with(&self, names: &[(f64, String)]) -> String {
+    /// Draw it with names at places of the x and of the y axis, in place of round numbers where there
+    /// are any.
+    pub fn to_svg_with(&self, names: [&[(f64, String)]; 2]) -> String {
         let ground = self.theme.ground();
         let [width, height] = Self::SIZE;
         let mut svg = Svg::new(width, height, &self.title);
         svg.rect([0.0, 0.0], Self::SIZE, ground.back);
         let title = Type { size: 20.0, bold: true, color: ground.strong, anchor: Anchor::Start };
         svg.text([LEFT, TITLE_BASELINE], title, &self.title);
-        let top = self.legend(&mut svg, ground);
+        let rows = !names[1].is_empty();
+        let top = self.legend(&mut svg, ground, rows);
 
-        let bottom = height - BOTTOM;
-        let named = !names.is_empty();
-        let (x, y) = self.scales(named, [LEFT, width - RIGHT], [bottom, top]);
-        let across = if names.is_empty() { x.ticks(8) } else { names.to_vec() };
-        self.axes(&mut svg, ground, (&x, &across), &y, [top, bottom]);
+        let (left, bottom) = (left_of(names[1]), height - BOTTOM);
+        let named = names.map(|names| !names.is_empty());
+        let (x, y) = self.scales(named, [left, width - RIGHT], [bottom, top]);
+        let ticks = |names: &[(f64, String)], scale: &Scale, wanted| match names {
+            [] => scale.ticks(wanted),
+            names => names.to_vec(),
+        };
+        let (across, upward) = (ticks(names[0], &x, 8), ticks(names[1], &y, 6));
+        self.axes(&mut svg, ground, (&x, &across), (&y, &upward), [left, top, bottom]);
         let (mut labels, mut lines) = (Vec::new(), Vec::new());
         for series in &self.series {
             match &series.kind {
                 Kind::Line => series.draw_line(&mut svg, &x, &y, &mut lines),
                 Kind::Dots { labels: texts } => {
-                    labels.extend(series.draw_dots(&mut svg, &x, &y, texts, &mut lines));
+                    labels.extend(series.draw_dots(&mut svg, &x, &y, (texts, rows), &mut lines));
                 }
             }
         }
@@ -132,14 +141,16 @@ impl Chart {
         svg.finish()
     }
 
-    /// Names and colours in lines under the title; returns where the plot begins.
-    fn legend(&self, svg: &mut Svg, ground: &Ground) -> f64 {
+    /// Names and colours in lines under the title, but for dots that have a row of their own; returns
+    /// where the plot begins.
+    fn legend(&self, svg: &mut Svg, ground: &Ground, rows: bool) -> f64 {
         let look = Type { size: TEXT, bold: false, color: ground.quiet, anchor: Anchor::Start };
         let (mut x, mut y) = (LEFT, LEGEND_TOP);
         for (place, series) in self.series.iter().enumerate() {
             // A model that is drawn in several pieces is named once.
             let same = |one: &Series| one.name == series.name && one.color == series.color;
-            if self.series[..place].iter().any(same) {
+            let on_the_axis = rows && series.kind != Kind::Line;
+            if on_the_axis || self.series[..place].iter().any(same) {
                 continue;
             }
             let needed = 18.0 + width_of(&series.name) + 20.0;
@@ -153,13 +164,21 @@ impl Chart {
         y + LEGEND_LINE
     }
 
-    fn scales(&self, named: bool, across: [f64; 2], upward: [f64; 2]) -> (Scale, Scale) {
+    fn scales(
+        &self,
+        [named, rows]: [bool; 2],
+        across: [f64; 2],
+        upward: [f64; 2],
+    ) -> (Scale, Scale) {
         let lines = self.series.iter().all(|series| matches!(series.kind, Kind::Line));
-        let xs = self.series.iter().flat_map(|s| s.points.iter().map(|p| p[0]));
-        let ys = self.series.iter().flat_map(|series| {
-            let band = series.band.iter().flatten().flat_map(|&(low, high)| [low, high]);
-            series.points.iter().map(|point| point[1]).chain(band)
-        });
+        let over = |axis: usize, banded: bool| {
+            self.series.iter().flat_map(move |series| {
+                let band = series.band.iter().flatten().flat_map(|&(low, high)| [low, high]);
+                let points = series.points.iter().map(move |point| point[axis]);
+                points.chain(band.filter(move |_| banded))
+            })
+        };
+        let (xs, ys) = (over(0, rows), over(1, !rows));
         // Curves run from edge to edge; dots and names of places keep away from it.
         let margin = if lines && !named { 0.0 } else { 0.08 };
         (Scale::over(xs, self.x.log, margin, across), Scale::over(ys, self.y.log, 0.05, upward))
@@ -170,8 +189,8 @@ impl Chart {
         svg: &mut Svg,
         ground: &Ground,
         (x, across): (&Scale, &[(f64, String)]),
-        y: &Scale,
-        [top, bottom]: [f64; 2],
+        (y, upward): (&Scale, &[(f64, String)]),
+        [left, top, bottom]: [f64; 3],
     ) {
         let right = Self::SIZE[0] - RIGHT;
         let look = |anchor| Type { size: TEXT, bold: false, color: ground.quiet, anchor };
@@ -180,20 +199,26 @@ impl Chart {
             svg.line([at, top], [at, bottom], ground.grid, 1.0);
             svg.text([at, bottom + 20.0], look(Anchor::Middle), label);
         }
-        for (value, label) in y.ticks(6) {
-            let at = y.place_or_low(value);
-            svg.line([LEFT, at], [right, at], ground.grid, 1.0);
-            svg.text([LEFT - 10.0, at + 4.5], look(Anchor::End), &label);
+        for (value, label) in upward {
+            let at = y.place_or_low(*value);
+            svg.line([left, at], [right, at], ground.grid, 1.0);
+            svg.text([left - 10.0, at + 4.5], look(Anchor::End), label);
         }
-        let middle = (LEFT + right) / 2.0;
+        let middle = (left + right) / 2.0;
         svg.text([middle, bottom + 48.0], look(Anchor::Middle), &self.x.label);
         let middle = (top + bottom) / 2.0;
         svg.text_upward([24.0, middle], look(Anchor::Middle), &self.y.label);
         if self.series.iter().all(|series| series.points.is_empty()) {
-            let centre = [(LEFT + right) / 2.0, middle];
+            let centre = [(left + right) / 2.0, middle];
             svg.text(centre, look(Anchor::Middle), "No data");
         }
     }
+}
+
+/// Where the plot begins, beside the names of places on y.
+fn left_of(names: &[(f64, String)]) -> f64 {
+    let longest = names.iter().map(|(_, name)| width_of(name)).fold(0.0, f64::max);
+    (longest + 24.0).clamp(LEFT, 0.4 * Chart::SIZE[0])
 }
 
 impl Series {
@@ -229,13 +254,14 @@ impl Series {
         }
     }
 
-    /// Draws bars, which are added to `lines`, and dots; returns the labels and where they belong.
+    /// Draws bars, which are added to `lines` and go along x where every dot has a row of its own,
+    /// and dots; returns the labels and where they belong.
     fn draw_dots<'a>(
         &self,
         svg: &mut Svg,
         x: &Scale,
         y: &Scale,
-        labels: &'a [String],
+        (labels, rows): (&'a [String], bool),
         lines: &mut Vec<Segment>,
     ) -> Vec<([f64; 2], &'a str)> {
         let mut placed = Vec::new();
@@ -245,11 +271,17 @@ impl Series {
             };
             let band = self.band.as_ref().and_then(|band| band.get(index));
             if let Some(&(low, high)) = band.filter(|(low, high)| (low + high).is_finite()) {
-                let ends = [y.place_or_low(low), y.place_or_low(high)];
-                svg.line([at.0, ends[0]], [at.0, ends[1]], self.color, 2.0);
-                lines.push([[at.0, ends[0]], [at.0, ends[1]]]);
+                let along = if rows { x } else { y };
+                let ends = [along.place_or_low(low), along.place_or_low(high)];
+                let spot = |end: f64, aside: f64| match rows {
+                    true => [end, at.1 + aside],
+                    false => [at.0 + aside, end],
+                };
+                let bar = ends.map(|end| spot(end, 0.0));
+                svg.line(bar[0], bar[1], self.color, 2.0);
+                lines.push(bar);
                 for end in ends {
-                    svg.line([at.0 - 5.0, end], [at.0 + 5.0, end], self.color, 2.0);
+                    svg.line(spot(end, -5.0), spot(end, 5.0), self.color, 2.0);
                 }
             }
             svg.circle([at.0, at.1], 6.0, self.color);
@@ -263,7 +295,7 @@ impl Series {
 /// About the width of a text: Inter's letters are about 0.56 em wide, and the picture is laid out
 /// without measuring.
 fn width_of(text: &str) -> f64 {
-    0.56 * TEXT * text.chars().count() as f64
+    LETTER * TEXT * text.chars().count() as f64
 }
 
 fn label_dots(
@@ -379,6 +411,24 @@ mod tests {
         chart.series[0].band = Some(vec![(0.0, 1.0); 4]);
         let svg = chart.to_svg();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    }
+
+    #[test]
+    fn dots_with_a_row_of_their_own_have_bars_along_x_and_are_named_on_the_axis() {
+        let mut chart = sample(Theme::Light);
+        chart.series.drain(..3);
+        chart.series[0].points = vec![[0.5, 0.0]];
+        chart.series[0].band = Some(vec![(0.25, 0.75)]);
+        chart.series[0].kind = Kind::Dots { labels: Vec::new() };
+        let names = [(0.0, "Without salt".to_owned())];
+        let svg = chart.to_svg_with([&[], &names]);
+        assert!(svg.contains("Without salt") && !svg.contains("Best epoch"));
+        // The bar, from end to end at one height.
+        let along = |line: &&str| {
+            let of = |key: &str| line.split(&format!("{key}=\"")).nth(1)?.split('"').next();
+            line.contains(&format!("stroke=\"{}\"", super::super::OTHER)) && of("y1") == of("y2")
+        };
+        assert_eq!(svg.lines().filter(along).count(), 1, "{svg}");
     }
 
     #[test]

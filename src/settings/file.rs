@@ -22,6 +22,21 @@ pub const PRESETS: &[Preset] = &[
         text: include_str!("../../presets/drift.toml"),
     },
     Preset {
+        name: "drift-attractors",
+        about: "The built-in set with places of rest that can be held against the true ones",
+        text: include_str!("../../presets/drift-attractors.toml"),
+    },
+    Preset {
+        name: "item-dynamics",
+        about: "Item dynamics over a small state, for events with real timestamps, under DeepM3's split",
+        text: include_str!("../../presets/item-dynamics.toml"),
+    },
+    Preset {
+        name: "user-dynamics",
+        about: "User dynamics alone: GRU4Rec, flows and attention under the same settings",
+        text: include_str!("../../presets/user-dynamics.toml"),
+    },
+    Preset {
         name: "readme-ablation",
         about: "DeepM3's README ablation: its split, its model, 5 epochs, loss on the last event",
         text: include_str!("../../presets/readme-ablation.toml"),
@@ -60,6 +75,11 @@ pub const PRESETS: &[Preset] = &[
         name: "experiment-studies",
         about: "Slices, robustness, step size and calibration of finished runs",
         text: include_str!("../../presets/experiment-studies.toml"),
+    },
+    Preset {
+        name: "experiment-ingredients",
+        about: "What each ingredient of a model contributes: one taken away at a time",
+        text: include_str!("../../presets/experiment-ingredients.toml"),
     },
 ];
 
@@ -134,6 +154,18 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_file_of_presets_has_a_name() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("presets");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let name = |path: std::path::PathBuf| path.file_stem().unwrap().display().to_string();
+        let mut files: Vec<String> = files.map(name).collect();
+        let mut known: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+        files.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(known, files);
+    }
 
     #[test]
     fn shipped_presets_are_valid() {

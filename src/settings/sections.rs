@@ -547,6 +547,12 @@ config! {
             "Fixes which requests are learned from, the coin, and the resamples.";
     }
 
+    /// Studies beyond the README's experiments.
+    study: StudySettings {
+        ingredients: String = String::new(), Kind::Text, "Ingredients", "",
+            "What the ingredients study takes away or exchanges, separated by commas; empty takes every one that the full model has.";
+    }
+
     /// The small language model that is aligned by DPO.
     alignment: AlignmentSection {
         sft_steps: usize = 2400, integer_log(1, 1_000_000), "Fine-tuning steps", "",

@@ -221,7 +221,7 @@ impl Place {
 }
 
 /// Say which of the runs do not train on the device chosen.
-fn tell_places(
+pub(super) fn tell_places(
     keys: &[RunKey],
     places: &[Place],
     chosen: &DeviceInfo,
@@ -241,7 +241,7 @@ fn tell_places(
 }
 
 /// One training, with a panic of the backend turned into a failure that says what to do.
-fn one(
+pub(super) fn one(
     task: &Task<'_>,
     dir: &mut RunDir,
     context: &Context<TrainEvent>,

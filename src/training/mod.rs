@@ -1,10 +1,10 @@
 //! Training and comparing models: from a plan to finished runs.
 //!
-//! [`ablation`] runs a [`Plan`] over models and seeds; [`trainer`] does one of them; [`prepared`]
-//! holds what they share (data, split, baselines and, of the built-in set, the [`ceiling`]);
-//! [`checkpoint`] makes a stop harmless; [`tuning`] searches for good settings on validation;
-//! [`reference`] holds a finished model against its flow integrated to a tolerance; [`adapter`] reads
-//! and writes adapters of finished weights, and [`merge()`] makes a run of both.
+//! [`ablation`] runs a [`Plan`] over models and seeds, [`several`] any list of settings; [`trainer`]
+//! does one of them; [`prepared`] holds what they share (data, split, baselines and, of the built-in
+//! set, the [`ceiling`]); [`checkpoint`] makes a stop harmless; [`tuning`] searches for good settings
+//! on validation; [`reference`] holds a finished model against its flow integrated to a tolerance;
+//! [`adapter`] reads and writes adapters of finished weights, and [`merge()`] makes a run of both.
 
 pub mod ablation;
 pub mod adam;
@@ -22,6 +22,7 @@ pub mod prepared;
 pub mod reference;
 mod schedule;
 pub mod scorer;
+pub mod several;
 pub mod trainer;
 pub mod tuning;
 

@@ -26,6 +26,8 @@ impl View {
 pub struct Ticks<'a> {
     /// Positions and labels on x; `None` for round numbers.
     pub x: Option<&'a [(f64, String)]>,
+    /// The same on y.
+    pub y: Option<&'a [(f64, String)]>,
     /// y is drawn as its decimal logarithm.
     pub log_y: bool,
     /// x is drawn as its decimal logarithm.
@@ -37,17 +39,17 @@ pub fn frame<'a>(ui: &Ui, name: &str, axes: [&str; 2], ticks: Ticks<'a>) -> Plot
     let palette = palette(ui);
     let small = FontId::proportional(theme::SMALL);
     let label = |text: &str| RichText::new(text).font(small.clone()).color(palette.muted);
-    let marks = ticks.x;
+    let (marks, rows) = (ticks.x, ticks.y);
+    let named = |names: &[(f64, String)], value: f64| {
+        let name = names.iter().find(|(at, _)| *at == value);
+        name.map(|(_, name)| name.clone()).unwrap_or_default()
+    };
     let x_axis = AxisHints::new_x()
         .label(label(axes[0]))
         .tick_label_font(small.clone())
         .tick_label_color(palette.muted)
         .formatter(move |mark, range| match marks {
-            Some(marks) => marks
-                .iter()
-                .find(|(at, _)| *at == mark.value)
-                .map(|(_, label)| label.clone())
-                .unwrap_or_default(),
+            Some(names) => named(names, mark.value),
             None if ticks.log_x => format::number(10f64.powf(mark.value)),
             None => tick_label(mark.value, range.end() - range.start()),
         });
@@ -56,12 +58,10 @@ pub fn frame<'a>(ui: &Ui, name: &str, axes: [&str; 2], ticks: Ticks<'a>) -> Plot
         .tick_label_font(small.clone())
         .tick_label_color(palette.muted)
         .min_thickness(44.0)
-        .formatter(move |mark, range| {
-            if ticks.log_y {
-                format::number(10f64.powf(mark.value))
-            } else {
-                tick_label(mark.value, range.end() - range.start())
-            }
+        .formatter(move |mark, range| match rows {
+            Some(names) => named(names, mark.value),
+            None if ticks.log_y => format::number(10f64.powf(mark.value)),
+            None => tick_label(mark.value, range.end() - range.start()),
         });
     Plot::new(name)
         .min_size(vec2(40.0, 40.0))
@@ -75,11 +75,11 @@ pub fn frame<'a>(ui: &Ui, name: &str, axes: [&str; 2], ticks: Ticks<'a>) -> Plot
             None if ticks.log_x => log_marks(input),
             None => round_marks(input, 80.0),
         })
-        .y_grid_spacer(
-            move |input| {
-                if ticks.log_y { log_marks(input) } else { round_marks(input, 48.0) }
-            },
-        )
+        .y_grid_spacer(move |input| match rows {
+            Some(names) => names.iter().map(|(at, _)| mark(*at)).collect(),
+            None if ticks.log_y => log_marks(input),
+            None => round_marks(input, 48.0),
+        })
         .label_formatter(|_| None)
         .show_x(false)
         .show_y(false)

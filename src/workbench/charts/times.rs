@@ -55,7 +55,7 @@ pub fn chart(
     let (low, high) = extent(&heights, scale);
     let view = View { x: (-span, 0.0), y: (low, high) };
     let marks = marks(span);
-    let ticks = Ticks { x: Some(&marks), log_y: scale == Scale::Log, log_x: false };
+    let ticks = Ticks { x: Some(&marks), log_y: scale == Scale::Log, ..Ticks::default() };
     let shown = plot::frame(ui, labels.name, ["time before now", labels.y], ticks)
         .allow_zoom(false)
         .allow_drag(false)

@@ -29,8 +29,9 @@ pub fn ui(ui: &mut Ui, figure: &Figure) {
         return parallel::ui(ui, &figure.title, lines);
     }
     let across = |x: f64| if figure.x_log { x.max(1e-12).log10() } else { x };
-    let named = (!figure.x_ticks.is_empty()).then_some(figure.x_ticks.as_slice());
-    let ticks = Ticks { x: named, log_x: figure.x_log, ..Ticks::default() };
+    let [x, y] = [&figure.x_ticks, &figure.y_ticks]
+        .map(|names| (!names.is_empty()).then_some(names.as_slice()));
+    let ticks = Ticks { x, y, log_x: figure.x_log, ..Ticks::default() };
     draw(ui, &figure.title, [&figure.x, &figure.y], ticks, &figure.curves, &across);
 }
 
@@ -55,7 +56,8 @@ fn draw(
     across: &dyn Fn(f64) -> f64,
 ) {
     legend(ui, curves);
-    let view = view_of(curves, across, ticks.x.is_some());
+    let rows = ticks.y.is_some();
+    let view = view_of(curves, across, ticks.x.is_some(), rows);
     let color = |curve: &Curve| {
         let [r, g, b] = curve.color;
         Color32::from_rgb(r, g, b)
@@ -80,7 +82,11 @@ fn draw(
                     }
                     (Some(band), Some(_)) => {
                         for (point, ends) in points.iter().zip(band) {
-                            let bar = vec![[point[0], ends[0]], [point[0], ends[1]]];
+                            let end = |place: usize| match rows {
+                                true => [across(ends[place]), point[1]],
+                                false => [point[0], ends[place]],
+                            };
+                            let bar = vec![end(0), end(1)];
                             let bar = Line::new("", PlotPoints::from(bar))
                                 .color(color(curve).gamma_multiply(0.55))
                                 .width(1.5)
@@ -115,7 +121,10 @@ fn draw(
     if let Some((_, curve, &[x, y])) = near {
         let named = ticks.x.and_then(|names| names.iter().find(|(at, _)| *at == x));
         let across = named.map_or_else(|| format::number(x), |(_, name)| name.clone());
-        let text = format!("{}\n{across} · {}", curve.name, format::number(y));
+        let text = match rows {
+            true => format!("{}\n{across}", curve.name),
+            false => format!("{}\n{across} · {}", curve.name, format::number(y)),
+        };
         plot::tooltip(&shown.response, &text);
     }
     shown.response.widget_info(|| {
@@ -194,7 +203,7 @@ fn legend(ui: &mut Ui, curves: &[Curve]) {
 }
 
 /// All of it, with room around dots.
-fn view_of(curves: &[Curve], across: &dyn Fn(f64) -> f64, named: bool) -> View {
+fn view_of(curves: &[Curve], across: &dyn Fn(f64) -> f64, named: bool, rows: bool) -> View {
     let over = |values: &mut dyn Iterator<Item = f64>| {
         values
             .filter(|value| value.is_finite())
@@ -203,9 +212,13 @@ fn view_of(curves: &[Curve], across: &dyn Fn(f64) -> f64, named: bool) -> View {
             })
     };
     let points = || curves.iter().flat_map(|curve| &curve.points);
-    let x = over(&mut points().map(|point| across(point[0])));
-    let bands = curves.iter().filter_map(|curve| curve.band.as_ref()).flatten().flatten();
-    let y = over(&mut points().map(|point| point[1]).chain(bands.copied()));
+    // Along x where every dot has a row of its own.
+    let bands = |rows: bool| {
+        let bands = curves.iter().filter_map(|curve| curve.band.as_ref()).flatten().flatten();
+        bands.copied().filter(move |_| rows)
+    };
+    let x = over(&mut points().map(|point| point[0]).chain(bands(rows)).map(across));
+    let y = over(&mut points().map(|point| point[1]).chain(bands(!rows)));
     let dots = curves.iter().any(|curve| curve.labels.is_some());
     let widened = |(low, high): (f64, f64), share: f64| {
         if low > high {

@@ -3,7 +3,7 @@
 use eframe::egui::{self, CornerRadius, RichText, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
 use super::ExperimentsPage;
-use crate::experiments::{About, Experiment};
+use crate::experiments::{About, Experiment, INGREDIENTS, asked_ingredients};
 use crate::runs::RunEntry;
 use crate::settings::{Config, ReasonerKind, Space};
 use crate::workbench::session::Session;
@@ -157,6 +157,16 @@ impl ExperimentsPage {
             }
             return;
         }
+        if self.chosen == Experiment::Ingredients {
+            let text = if self.own_data {
+                "The full model is the one of the Train page.".to_owned()
+            } else {
+                format!("The full model is as in the preset “{}”.", about.preset)
+            };
+            quiet(ui, &text);
+            ingredients(ui, &mut session.config.study.ingredients);
+            return;
+        }
         quiet(ui, &format!("Everything else is as in the preset “{}”.", about.preset));
         if about.preset == "experiment-dora" {
             for key in ADAPTER {
@@ -187,6 +197,32 @@ fn space(ui: &mut Ui, config: &mut Config) {
     if let Err(error) = Space::parse(text) {
         ui.label(RichText::new(error.to_string()).small().color(palette(ui).error));
     }
+}
+
+/// A pill for each ingredient; all of them where `text` names none.
+fn ingredients(ui: &mut Ui, text: &mut String) {
+    ui.label(RichText::new("Taken away or exchanged").color(palette(ui).text));
+    let asked = match asked_ingredients(text) {
+        Ok(asked) => asked,
+        Err(error) => {
+            ui.label(RichText::new(error.to_string()).small().color(palette(ui).error));
+            Vec::new()
+        }
+    };
+    let mut words: Vec<&str> = asked.iter().map(|one| one.word).collect();
+    ui.horizontal_wrapped(|ui| {
+        for one in &INGREDIENTS {
+            let on = words.contains(&one.word);
+            if pill(ui, one.word, on, None, one.about).clicked() {
+                match on {
+                    true => words.retain(|word| *word != one.word),
+                    false => words.push(one.word),
+                }
+                let all = INGREDIENTS.iter().all(|one| words.contains(&one.word));
+                *text = if all { String::new() } else { words.join(",") };
+            }
+        }
+    });
 }
 
 /// Title and state; of the one that is selected its question and claim as well. Returns whether it was clicked.

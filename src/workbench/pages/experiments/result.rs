@@ -15,6 +15,10 @@ use crate::workbench::widgets::{Tone, button, card, notice, page_scroll, split_r
 /// The figure and the notes are at least this tall.
 const LOWER: f32 = 320.0;
 
+/// Of a row of the figure, where it has rows, and of what is around them.
+const ROW: f32 = 5.0 * UNIT;
+const AROUND: f32 = 31.0 * UNIT;
+
 /// A table of more rows than this comes after the figure, which would be out of sight below it.
 const TALL: usize = 10;
 
@@ -52,8 +56,11 @@ pub fn ui(
             }
         });
         top.y += height + 3.0 * UNIT;
-        let left_over = rect.bottom() - top.y;
-        let lower = Rect::from_min_size(top, vec2(width, left_over.max(LOWER)));
+        // Of what is seen before anything is scrolled.
+        let left_over = rect.height() - (top.y - first.y);
+        let rows = findings.figure.y_ticks.len() as f32;
+        let least = LOWER.max(ROW * rows + AROUND);
+        let lower = Rect::from_min_size(top, vec2(width, left_over.max(least)));
         let (left, right) = split_right(lower, (width * 0.38).clamp(260.0, 520.0));
         card(ui, left, "experiment figure", Some(&findings.figure.title), |ui| {
             figure::ui(ui, &findings.figure);

@@ -35,14 +35,15 @@ impl ExperimentsPage {
         config.experiment = session.config.experiment.clone();
         config.adapter = session.config.adapter.clone();
         config.alignment = session.config.alignment.clone();
+        config.study = session.config.study.clone();
         if self.chosen == Experiment::Tuning {
             config.tuning = session.config.tuning.clone();
-            if self.own_data {
-                // What is tuned is then what the Train page would train.
-                config.model = session.config.model.clone();
-                config.training = session.config.training.clone();
-                config.evaluation = session.config.evaluation.clone();
-            }
+        }
+        if self.own_data && matches!(self.chosen, Experiment::Tuning | Experiment::Ingredients) {
+            // What is looked at is then what the Train page would train.
+            config.model = session.config.model.clone();
+            config.training = session.config.training.clone();
+            config.evaluation = session.config.evaluation.clone();
         }
         if self.own_data && !about.needs_run && self.chosen != Experiment::Alignment {
             config.data = session.config.data.clone();
