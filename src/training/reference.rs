@@ -14,7 +14,7 @@ use crate::dynamics::parameters::Matrix;
 use crate::dynamics::tsit5::{self, Stuck, Tolerance, Work};
 use crate::evaluation::rank;
 use crate::jobs::Cancelled;
-use crate::settings::{Config, Solver};
+use crate::settings::{Config, ItemDynamics, Solver};
 
 /// How the queries come out when gaps are crossed in one way.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +38,10 @@ pub enum ReferenceError {
         "{model} crosses a gap by a formula and integrates no field, so there are no steps that a reference could refine; choose a run with euler, rk4 or gru-ode"
     )]
     NoField { model: &'static str },
+    #[error(
+        "the scores of this run follow from item dynamics as well, which the reference leaves out; choose a run with model.item_dynamics=none"
+    )]
+    ItemDynamics,
     #[error(transparent)]
     Stuck(#[from] Stuck),
     #[error(transparent)]
@@ -61,6 +65,9 @@ pub fn compare(
     let own = config.model.solver;
     if !matches!(own, Solver::Euler | Solver::Rk4 | Solver::GruOde) {
         return Err(ReferenceError::NoField { model: own.title() });
+    }
+    if config.model.item_dynamics != ItemDynamics::None {
+        return Err(ReferenceError::ItemDynamics);
     }
     let same = |solver: &&Solver| flow::weights(**solver) == flow::weights(own) && **solver != own;
     let solvers: Vec<Solver> =
@@ -242,5 +249,7 @@ mod tests {
             let error = ways(solver, &[], 1e-6).unwrap_err();
             assert!(error.to_string().starts_with(solver.title()), "{error}");
         }
+        let lifted = ways(Solver::Euler, &["model.item_dynamics=both"], 1e-6);
+        assert!(matches!(lifted, Err(ReferenceError::ItemDynamics)));
     }
 }
