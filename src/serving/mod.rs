@@ -2,9 +2,9 @@
 //!
 //! [`ServedModel`] is a finished run made ready to answer; [`Engine`] takes a request through
 //! checking, cache, System 1, router and System 2; [`http`] is the axum API around it;
-//! [`telemetry`] counts what happened for Prometheus and the window; [`impressions`] logs every
-//! answer; [`traffic`] asks for more of them; [`replay`] shows what a router setting would do to
-//! the held-out requests.
+//! `pulse` keeps item dynamics current; [`telemetry`] counts what happened for Prometheus and the
+//! window; [`impressions`] logs every answer; [`traffic`] asks for more of them; [`replay`] shows
+//! what a router setting would do to the held-out requests.
 
 mod answer;
 mod cache;
