@@ -1,4 +1,4 @@
-//! The left column while the server is on: which model with which adapter, a request, traffic.
+//! The left column while the server is on: which model, a request, traffic, an adapter.
 
 use eframe::egui::{RichText, Ui};
 
@@ -25,7 +25,6 @@ impl LivePage {
             if self.runs.ui(ui) {
                 self.swap(session);
             }
-            self.adapter_controls(ui, session);
             section(ui, "Request");
             let people = self.host.as_ref().map(|host| host.people.clone());
             let entered = self.composer.ui(ui, people.as_ref());
@@ -36,6 +35,7 @@ impl LivePage {
             }
             section(ui, "Traffic");
             self.traffic_controls(ui, session);
+            self.adapter_controls(ui, session);
         });
     }
 
