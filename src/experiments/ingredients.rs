@@ -109,14 +109,9 @@ pub fn run(inputs: &Inputs, context: &Context<Event>) -> Result<Measured, Experi
     let (mut judged, mut left_out) = (Vec::new(), Vec::new());
     let mut device = String::new();
     for variant in &variants {
-        let own: Result<Vec<Tested>, TrainError> = results.by_ref().take(seeds.len()).fold(
-            Ok(Vec::new()),
-            |all: Result<Vec<Tested>, TrainError>, one| {
-                let mut all = all?;
-                all.push(one?);
-                Ok(all)
-            },
-        );
+        // All of its seeds are taken, whether or not one of them failed.
+        let own: Vec<_> = results.by_ref().take(seeds.len()).collect();
+        let own: Result<Vec<Tested>, TrainError> = own.into_iter().collect();
         match own {
             Ok(own) => {
                 if let Some(first) = own.first().filter(|_| device.is_empty()) {

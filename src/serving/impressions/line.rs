@@ -16,7 +16,7 @@ const USUAL: usize = 2048;
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Line<'a> {
-    Answer(Answer<'a>),
+    Answer(&'a Answer<'a>),
     Feedback(Feedback<'a>),
 }
 
@@ -111,7 +111,7 @@ impl<'a> From<&'a ReasonerUse> for Usage<'a> {
 /// The line of an answer, with its line feed.
 pub fn answer(observation: &Observation) -> Vec<u8> {
     let (request, data) = (&observation.request, &observation.response.data);
-    written(&Line::Answer(Answer {
+    written(&Line::Answer(&Answer {
         impression_id: observation.impression,
         time: observation.at,
         user_id: &observation.user_id,
