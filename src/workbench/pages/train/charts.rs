@@ -9,6 +9,9 @@ use crate::workbench::widgets::{
     Scale, SliderRange, card, columns, empty_state, icon_button, pill, split_rows, value_slider,
 };
 
+/// Width of what stands at the right of the chart bar, about.
+const CONTROLS: f32 = 520.0;
+
 /// The two charts and the x that is pointed at in either.
 #[derive(Debug, Default)]
 pub struct Charts {
@@ -27,13 +30,18 @@ impl Charts {
         options: &mut LineOptions,
         end: Option<f64>,
     ) {
-        // A small window has no room for legend and controls side by side.
+        // Many models, or a small window, leave no room for legend and controls side by side.
         let place = ui.available_rect_before_wrap();
-        let narrow = place.width() < 780.0 && !loss.is_empty();
-        let (bar, plots) = split_rows(place, if narrow { 82.0 } else { 46.0 });
+        let wanted = legend_width(ui, loss);
+        let rows = match wanted {
+            0.0 => 0.0,
+            _ if wanted + CONTROLS < place.width() => 0.0,
+            _ => (wanted / (place.width() - 4.0 * UNIT)).ceil(),
+        };
+        let (bar, plots) = split_rows(place, 46.0 + 36.0 * rows);
         card(ui, bar, "chart bar", None, |ui| {
-            if narrow {
-                ui.horizontal(|ui| legend(ui, loss, quality, options));
+            if rows > 0.0 {
+                ui.horizontal_wrapped(|ui| legend(ui, loss, quality, options));
                 ui.horizontal(|ui| self.controls(ui, options));
             } else {
                 ui.horizontal_centered(|ui| {
@@ -109,6 +117,19 @@ impl Charts {
             }
         });
     }
+}
+
+/// Width of the legend in one row, about; 0 where it is empty.
+fn legend_width(ui: &Ui, loss: &[Series]) -> f32 {
+    let font = egui::TextStyle::Body.resolve(ui.style());
+    let width = |text: &str| {
+        let text = text.to_owned();
+        ui.painter().layout_no_wrap(text, font.clone(), egui::Color32::WHITE).size().x
+    };
+    // A pill has room at both ends, a dot, and a space to the next.
+    let names: f32 = loss.iter().map(|series| width(&series.name) + 13.0 * UNIT).sum();
+    let seeds = loss.iter().any(|series| series.curves.len() > 1);
+    names + if seeds { width("mean ± 95 % over 20 seeds") + 10.0 * UNIT } else { 0.0 }
 }
 
 fn legend(ui: &mut Ui, loss: &mut [Series], quality: &mut [Series], options: &mut LineOptions) {

@@ -13,7 +13,10 @@ pub struct Finding {
     pub told: bool,
 }
 
-/// The findings on NDCG@10: every pair of models, then the best model and the strongest baseline.
+/// Models of which every pair is told of; of more, the pairs with the best one are.
+const EVERY_PAIR: usize = 3;
+
+/// The findings on NDCG@10: pairs of models, then the best model and the strongest baseline.
 ///
 /// The best is chosen on validation, so that the test queries choose nothing that they then judge.
 /// Where there was no validation, every model is set against the strongest baseline.
@@ -21,10 +24,13 @@ pub fn findings(table: &AblationTable) -> Vec<Finding> {
     let named = |row: &TableRow, name: &str| row.model == name;
     let best = table.best_by_validation();
     let strongest = table.strongest_baseline();
+    let models = table.rows.iter().filter(|row| !row.baseline && !row.ceiling).count();
     let chosen = |row: &ComparisonRow| {
-        !is_baseline(table, &row.b)
-            || best.is_none_or(|best| named(best, &row.a))
-                && strongest.is_some_and(|strongest| named(strongest, &row.b))
+        if is_baseline(table, &row.b) {
+            return best.is_none_or(|best| named(best, &row.a))
+                && strongest.is_some_and(|strongest| named(strongest, &row.b));
+        }
+        models <= EVERY_PAIR || best.is_none_or(|best| named(best, &row.a) || named(best, &row.b))
     };
     table
         .comparisons
