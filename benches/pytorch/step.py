@@ -13,6 +13,7 @@ import argparse
 import json
 import statistics
 import subprocess
+import sys
 import time
 
 import torch
@@ -68,12 +69,13 @@ def median_ms(work, count):
 
 def workloads(solver, compiled):
     """A training step, and forward passes of 64 histories and of one."""
+    print(f"PyTorch's {solver}, {'compiled' if compiled else 'eager'}", file=sys.stderr)
     torch.manual_seed(1)
     items = torch.randint(1, ITEMS + 1, (BATCH, LENGTH))
     gaps = torch.rand(BATCH, LENGTH)
     targets = torch.randint(0, ITEMS, (BATCH,))
     model = System1(solver)
-    run = torch.compile(model) if compiled else model
+    run = torch.compile(model, dynamic=False) if compiled else model
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step():
@@ -96,27 +98,34 @@ def main():
     arguments.add_argument("--steps", type=int, default=15)
     arguments.add_argument("--deepm3", default="target/release/deepm3")
     options = arguments.parse_args()
-    theirs = {solver: workloads(solver, options.compile) for solver in SOLVERS}
+    if options.compile:
+        # Each solver, each number of histories, with and without gradients.
+        torch._dynamo.config.recompile_limit = 32
+    ways = {"eager": False} | ({"compiled": True} if options.compile else {})
+    theirs = {
+        solver: {way: workloads(solver, compiled) for way, compiled in ways.items()}
+        for solver in SOLVERS
+    }
     command = [options.deepm3, "bench", "step", "--device", "cpu", "--json", "--quiet"]
     command += ["--repeats", str(options.steps)]
-    pairs, ceilings = {}, []
+    times, ceilings = {}, []
     for _ in range(options.rounds):
         ours = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
         ceilings.append(ours["sgemm_gflops"])
         for row in ours["rows"]:
-            for what, work in theirs[row["model"]].items():
-                pair = (row[what], median_ms(work, options.steps))
-                pairs.setdefault((what, row["model"]), []).append(pair)
-    how = "torch.compile" if options.compile else "eager"
-    print(f"PyTorch {torch.__version__} {how}, {torch.get_num_threads()} threads;", end=" ")
+            for way, works in theirs.get(row["model"], {}).items():
+                for what, work in works.items():
+                    pair = (row[what], median_ms(work, options.steps))
+                    times.setdefault((what, row["model"], way), []).append(pair)
+    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads;", end=" ")
     print(f"{ours['device']}, large matrix products {statistics.median(ceilings):.0f} GFLOP/s;", end=" ")
     print(f"medians of {options.rounds} rounds")
-    print("                        ours, ms  PyTorch, ms   ratio (least–most)")
-    for (what, solver), times in pairs.items():
-        ratios = [torch_ms / own for own, torch_ms in times]
-        own, torch_ms = (statistics.median(column) for column in zip(*times))
+    print("                                 ours, ms  PyTorch, ms   ratio (least–most)")
+    for (what, solver, way), pairs in times.items():
+        ratios = [torch_ms / own for own, torch_ms in pairs]
+        own, torch_ms = (statistics.median(column) for column in zip(*pairs))
         spread = f"{statistics.median(ratios):.1f} ({min(ratios):.1f}–{max(ratios):.1f})"
-        print(f"{solver:6} {WHAT[what]:16} {own:9.2f} {torch_ms:12.2f}   {spread}")
+        print(f"{solver:6} {WHAT[what]:16} {way:8} {own:9.2f} {torch_ms:12.2f}   {spread}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ use super::output;
 use crate::dynamics::batch::Batch;
 use crate::dynamics::device;
 use crate::dynamics::flow;
-use crate::dynamics::fused::{Fused, FusedAdam, sgemm_gflops};
+use crate::dynamics::fused::{Fused, FusedAdam, pool, sgemm_gflops};
 use crate::dynamics::gpu::OnGpu;
 use crate::dynamics::model::System1;
 use crate::dynamics::packed::{PackedSystem1, Step, Workspace};
@@ -150,9 +150,11 @@ fn on_cpu(model: &ModelSettings, weights: &[Matrix], repeats: usize) -> Measured
     let mut gradients: Vec<Vec<f32>> = weights.iter().map(|one| vec![0.0; one.len()]).collect();
     let sizes: Vec<usize> = weights.iter().map(Vec::len).collect();
     let (mut fused, mut adam) = (Fused::new(model, ITEMS, 0), FusedAdam::new(&sizes));
-    let ms = median(repeats, || {
-        fused.loss_and_gradients(&weights, &batch, None, &mut gradients);
-        adam.step(&mut weights, &gradients, HOW, 0);
+    let ms = pool::inside(pool::threads(0), || {
+        median(repeats, || {
+            fused.loss_and_gradients(&weights, &batch, None, &mut gradients);
+            adam.step(&mut weights, &gradients, HOW, 0);
+        })
     });
     Measured { ms, kernels: "kernels for the CPU", launches: None }
 }
@@ -226,20 +228,18 @@ fn forward(packed: &PackedSystem1, rows: usize, repeats: usize) -> f64 {
     };
     median(repeats, || {
         states.fill(0.0);
-        let mut parts = histories
+        let parts = histories
             .chunks(share)
             .zip(states.chunks_mut(share * packed.hidden()))
             .zip(scores.chunks_mut(share * packed.items()))
             .zip(&mut workspaces);
-        let own = parts.next();
-        std::thread::scope(|scope| {
-            for (((histories, states), scores), workspace) in parts {
-                scope.spawn(move || answer(histories, states, scores, workspace));
-            }
-            if let Some((((histories, states), scores), workspace)) = own {
+        pool::run(
+            pool::threads(0),
+            parts.collect(),
+            |(((histories, states), scores), workspace)| {
                 answer(histories, states, scores, workspace);
-            }
-        });
+            },
+        );
         std::hint::black_box(&scores);
     })
 }

@@ -1,7 +1,9 @@
-//! Where tensors live: the CPU, or a GPU through wgpu (Metal, Vulkan, DX12).
+//! Where tensors live: the CPU, or a GPU through wgpu (Metal, Vulkan, DX12) or, where the feature
+//! `cuda` is built in, through CUDA.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use burn::tensor::{Device, DeviceKind};
 use serde::Serialize;
@@ -68,12 +70,20 @@ impl Hardware {
 pub struct DeviceInfo {
     pub name: String,
     pub hardware: Hardware,
-    /// `flex` on the CPU, else the graphics API: `vulkan`, `metal`, `dx12`, `gl`.
+    /// `flex` on the CPU, else the API: `vulkan`, `metal`, `dx12`, `gl`, `cuda`.
     pub api: String,
     /// Chosen when nothing is asked for.
     pub default: bool,
     #[serde(skip)]
-    kind: Option<DeviceKind>,
+    gpu: Option<Gpu>,
+}
+
+/// How burn reaches a GPU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Gpu {
+    Wgpu(DeviceKind),
+    #[cfg(feature = "cuda")]
+    Cuda(usize),
 }
 
 /// No such device, or it does not work.
@@ -95,8 +105,11 @@ pub fn devices() -> Vec<DeviceInfo> {
         hardware: Hardware::Cpu,
         api: "flex".to_owned(),
         default: false,
-        kind: None,
+        gpu: None,
     }];
+    // Before the same cards through a graphics API: who builds it in wants it.
+    #[cfg(feature = "cuda")]
+    devices.extend(cuda());
     devices.extend(gpus());
     // Discrete before integrated before virtual before unknown.
     let rank = |hardware: Hardware| match hardware {
@@ -160,7 +173,7 @@ fn gpus() -> Vec<DeviceInfo> {
                     hardware,
                     api: api.to_str().to_owned(),
                     default: false,
-                    kind: Some(kind),
+                    gpu: Some(Gpu::Wgpu(kind)),
                 })
             })
             .collect();
@@ -172,6 +185,25 @@ fn gpus() -> Vec<DeviceInfo> {
         }
     }
     software_only
+}
+
+/// NVIDIA's cards, where their driver is installed.
+#[cfg(feature = "cuda")]
+fn cuda() -> Vec<DeviceInfo> {
+    // Without a driver, looking for it may panic.
+    let found = std::panic::catch_unwind(|| Device::enumerate(burn::tensor::DeviceType::Cuda));
+    let found = found.map(|found| found.into_iter().collect()).unwrap_or_else(|_| Vec::new());
+    found
+        .iter()
+        .enumerate()
+        .map(|(index, device)| DeviceInfo {
+            name: device.identity().map_or_else(|| format!("CUDA {index}"), |known| known.name),
+            hardware: Hardware::DiscreteGpu,
+            api: "cuda".to_owned(),
+            default: false,
+            gpu: Some(Gpu::Cuda(index)),
+        })
+        .collect()
 }
 
 fn cpu_name() -> String {
@@ -186,7 +218,10 @@ fn cpu_name() -> String {
 
 /// Threads that can run at once on this machine, or that this process is given.
 pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    // Asking the system reads files on Linux: tens of µs, too long for every request.
+    static CORES: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+    *CORES
 }
 
 impl DeviceInfo {
@@ -195,10 +230,14 @@ impl DeviceInfo {
     /// # Errors
     /// [`DeviceError::Unusable`] where the driver refuses it.
     pub fn open(&self) -> Result<Device, DeviceError> {
-        let Some(kind) = &self.kind else { return Ok(Device::flex()) };
+        let Some(gpu) = &self.gpu else { return Ok(Device::flex()) };
         // The backend panics where a driver fails; a window must outlive that.
         std::panic::catch_unwind(|| {
-            let device = Device::wgpu(kind.clone());
+            let device = match gpu {
+                Gpu::Wgpu(kind) => Device::wgpu(kind.clone()),
+                #[cfg(feature = "cuda")]
+                Gpu::Cuda(index) => Device::cuda(*index),
+            };
             let probe = burn::tensor::Tensor::<1>::ones([4], &device).sum();
             (device, probe.try_into_scalar::<f32>())
         })
@@ -237,7 +276,7 @@ pub fn choose(choice: &DeviceChoice) -> Result<DeviceInfo, DeviceError> {
             hardware: Hardware::Cpu,
             api: "flex".to_owned(),
             default: false,
-            kind: None,
+            gpu: None,
         });
     }
     let all = devices();

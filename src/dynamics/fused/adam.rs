@@ -119,7 +119,7 @@ impl FusedAdam {
         Rates {
             scale: scale as f32,
             step: step as f32,
-            root_correction: root_correction as f32,
+            by_root_correction: root_correction.recip() as f32,
             kept: kept as f32,
         }
     }
@@ -308,8 +308,8 @@ struct Rates {
     scale: f32,
     /// Learning rate over the first moment's correction.
     step: f32,
-    /// √ of the second moment's.
-    root_correction: f32,
+    /// 1 / √ of the second moment's.
+    by_root_correction: f32,
     /// What weight decay leaves of a weight.
     kept: f32,
 }
@@ -321,8 +321,9 @@ impl Rates {
         let gradient = gradient * self.scale;
         let m = first * BETA1 as f32 + gradient * (1.0 - BETA1) as f32;
         let v = second * BETA2 as f32 + gradient * gradient * (1.0 - BETA2) as f32;
-        let denominator = v.sqrt() / self.root_correction + EPSILON as f32;
-        [weight * self.kept - m / denominator * self.step, m, v]
+        // One division: it and the root are what an update costs.
+        let denominator = v.sqrt() * self.by_root_correction + EPSILON as f32;
+        [weight * self.kept - m * self.step / denominator, m, v]
     }
 }
 

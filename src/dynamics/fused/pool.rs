@@ -1,6 +1,20 @@
 //! Independent tasks on a few threads.
+//!
+//! A training step has ten phases, each a fraction of a millisecond: starting a thread for each
+//! costs a tenth of the step. The threads are kept instead, and look for the next phase for a
+//! moment before they sleep.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+/// One thread a core, started when first asked for; none where the system refuses. Apart from
+/// rayon's own, so that nobody else's work stands before a step.
+static POOL: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
+    let builder = ThreadPoolBuilder::new().num_threads(threads(0));
+    let pool = builder.thread_name(|place| format!("step-{place}")).build();
+    pool.inspect_err(|error| tracing::warn!("training on one thread: {error}")).ok()
+});
 
 /// `asked` threads, or one a core where it is 0.
 pub(crate) fn threads(asked: usize) -> usize {
@@ -10,11 +24,22 @@ pub(crate) fn threads(asked: usize) -> usize {
     }
 }
 
+/// Do `work` on a thread of the pool, from where the phases of [`run`] begin at once. Where
+/// `asked` is one thread it stays here.
+pub(crate) fn inside<R: Send>(asked: usize, work: impl FnOnce() -> R + Send) -> R {
+    match &*POOL {
+        Some(pool) if threads(asked) > 1 && pool.current_thread_index().is_none() => {
+            pool.install(work)
+        }
+        _ => work(),
+    }
+}
+
 /// Do every task once, on at most `threads` threads, this one among them. Tasks are handed out in
 /// order; what a task computes must not depend on which thread took it.
 pub(crate) fn run<T: Send>(threads: usize, tasks: Vec<T>, work: impl Fn(T) + Sync) {
     let threads = threads.min(tasks.len());
-    if threads <= 1 {
+    if threads <= 1 || POOL.is_none() {
         return tasks.into_iter().for_each(work);
     }
     let queue = Mutex::new(tasks.into_iter());
@@ -28,11 +53,13 @@ pub(crate) fn run<T: Send>(threads: usize, tasks: Vec<T>, work: impl Fn(T) + Syn
             }
         }
     };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(labour);
-        }
-        labour();
+    inside(threads, || {
+        rayon::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(|_| labour());
+            }
+            labour();
+        });
     });
 }
 

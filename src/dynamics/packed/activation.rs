@@ -6,21 +6,27 @@ use pulp::NullaryFnOnce;
 use crate::exponential::split_exp;
 
 /// Beyond ±this, f32 has no number between tanh and ±1.
-const SATURATION: f32 = 10.0;
+const SATURATION: f32 = 9.02;
+/// tanh x ≈ x·P(x²)/Q(x²) for |x| ≤ 9.1, within 2.3e-8 of it before rounding: the ratio of two
+/// polynomials of degree 4 with the least largest relative error (Lawson's iteration). From the
+/// constant up.
+const P: [f32; 5] = [0.999_999_98, 0.133_744_71, 3.487_806_2e-3, 2.048_110_8e-5, 1.317_741_8e-8];
+const Q: [f32; 5] = [1.0, 0.467_077_85, 2.584_737e-2, 3.272_912_3e-4, 7.704_002e-7];
 
-/// tanh x within 2e-7 (absolute), odd, never beyond ±1; NaN stays NaN.
-///
-/// With e = exp(−2|x|) − 1 it is −e / (2 + e), signed as x: no digits are lost near 0.
+/// tanh x within 4e-7 (relative, and so absolute), odd, never beyond ±1; NaN stays NaN.
 #[inline(always)]
 pub fn tanh(x: f32) -> f32 {
-    let size = x.abs();
-    // A comparison, not f32::min, so that NaN passes.
-    let size = if size > SATURATION { SATURATION } else { size };
-    let e = small_exp_m1(-2.0 * size);
-    (-e / (2.0 + e)).copysign(x)
+    let square = x * x;
+    let at =
+        |c: [f32; 5]| (((c[4] * square + c[3]) * square + c[2]) * square + c[1]) * square + c[0];
+    let size = x.abs() * at(P) / at(Q);
+    // Comparisons, not f32::min, so that NaN passes.
+    let size = if size > 1.0 { 1.0 } else { size };
+    let size = if x.abs() > SATURATION { 1.0 } else { size };
+    size.copysign(x)
 }
 
-/// 1 / (1 + e⁻ˣ) within 2e-7 (absolute), in 0..=1, as (1 + tanh(x/2)) / 2; NaN stays NaN.
+/// 1 / (1 + e⁻ˣ) within 3e-7 (absolute), in 0..=1, as (1 + tanh(x/2)) / 2; NaN stays NaN.
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
     0.5 + 0.5 * tanh(0.5 * x)
@@ -48,13 +54,7 @@ pub fn softplus(x: f32) -> f32 {
 /// eˣ − 1 for x ≤ 0, as 2ⁿq + (2ⁿ − 1): no digits are lost near 0. Below −87 it is −1; NaN stays NaN.
 #[inline(always)]
 pub fn exp_m1(x: f32) -> f32 {
-    small_exp_m1(if x < -87.0 { -87.0 } else { x })
-}
-
-/// The same for −87 ≤ x ≤ 0 only.
-#[inline(always)]
-fn small_exp_m1(x: f32) -> f32 {
-    let (q, power) = split_exp(x);
+    let (q, power) = split_exp(if x < -87.0 { -87.0 } else { x });
     power * q + (power - 1.0)
 }
 
@@ -88,10 +88,10 @@ mod tests {
         for x in numbers() {
             let exact = f64::from(x).tanh();
             let error = (f64::from(tanh(x)) - exact).abs();
-            assert!(error < 2e-7 && tanh(x).abs() <= 1.0, "tanh {x}: {error}");
+            assert!(tanh(x).abs() <= 1.0, "tanh {x}");
             assert!(error <= 4e-7 * exact.abs(), "tanh {x}: {error} of {exact}");
             let error = (f64::from(sigmoid(x)) - 1.0 / (1.0 + (-f64::from(x)).exp())).abs();
-            assert!(error < 2e-7 && (0.0..=1.0).contains(&sigmoid(x)), "sigmoid {x}: {error}");
+            assert!(error < 3e-7 && (0.0..=1.0).contains(&sigmoid(x)), "sigmoid {x}: {error}");
         }
     }
 

@@ -4,6 +4,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::dynamics::batch::Batch;
+use crate::dynamics::fused::pool;
 use crate::dynamics::fused::{self, Fused, FusedAdam, Negatives, SparseGradients, Surroundings};
 use crate::dynamics::gpu::{self, OnGpu, Unfit};
 use crate::dynamics::model::{self, System1};
@@ -116,10 +117,11 @@ impl Learner {
             Self::Fused(cpu) => {
                 let OnCpu { weights, gradients, sparse, adam, fused, threads, .. } = &mut **cpu;
                 let masks = dropout.as_ref();
-                let (loss, norm) = match negatives {
+                let threads = *threads;
+                let (loss, norm) = pool::inside(threads, || match negatives {
                     Some(drawn) => (
                         fused.loss_and_sparse_gradients(weights, batch, masks, drawn, sparse),
-                        adam.step_sparse(weights, sparse, update, *threads),
+                        adam.step_sparse(weights, sparse, update, threads),
                     ),
                     None => {
                         if gradients.is_empty() {
@@ -127,10 +129,10 @@ impl Learner {
                         }
                         (
                             fused.loss_beside(weights, batch, masks, around, gradients),
-                            adam.step(weights, gradients, update, *threads),
+                            adam.step(weights, gradients, update, threads),
                         )
                     }
-                };
+                });
                 Measured::Here([loss as f32, norm as f32])
             }
             Self::Gpu(gpu) => Measured::OnGpu(gpu.step(batch, dropout.as_ref(), update)),
