@@ -1,5 +1,4 @@
-//! Where tensors live: the CPU, or a GPU through wgpu (Metal, Vulkan, DX12) or, where the feature
-//! `cuda` is built in, through CUDA.
+//! Where tensors live: the CPU, or a GPU through wgpu (Metal, Vulkan, DX12).
 
 use std::fmt;
 use std::str::FromStr;
@@ -70,20 +69,12 @@ impl Hardware {
 pub struct DeviceInfo {
     pub name: String,
     pub hardware: Hardware,
-    /// `flex` on the CPU, else the API: `vulkan`, `metal`, `dx12`, `gl`, `cuda`.
+    /// `flex` on the CPU, else the graphics API: `vulkan`, `metal`, `dx12`, `gl`.
     pub api: String,
     /// Chosen when nothing is asked for.
     pub default: bool,
     #[serde(skip)]
-    gpu: Option<Gpu>,
-}
-
-/// How burn reaches a GPU.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Gpu {
-    Wgpu(DeviceKind),
-    #[cfg(feature = "cuda")]
-    Cuda(usize),
+    kind: Option<DeviceKind>,
 }
 
 /// No such device, or it does not work.
@@ -105,11 +96,8 @@ pub fn devices() -> Vec<DeviceInfo> {
         hardware: Hardware::Cpu,
         api: "flex".to_owned(),
         default: false,
-        gpu: None,
+        kind: None,
     }];
-    // Before the same cards through a graphics API: who builds it in wants it.
-    #[cfg(feature = "cuda")]
-    devices.extend(cuda());
     devices.extend(gpus());
     // Discrete before integrated before virtual before unknown.
     let rank = |hardware: Hardware| match hardware {
@@ -173,7 +161,7 @@ fn gpus() -> Vec<DeviceInfo> {
                     hardware,
                     api: api.to_str().to_owned(),
                     default: false,
-                    gpu: Some(Gpu::Wgpu(kind)),
+                    kind: Some(kind),
                 })
             })
             .collect();
@@ -185,25 +173,6 @@ fn gpus() -> Vec<DeviceInfo> {
         }
     }
     software_only
-}
-
-/// NVIDIA's cards, where their driver is installed.
-#[cfg(feature = "cuda")]
-fn cuda() -> Vec<DeviceInfo> {
-    // Without a driver, looking for it may panic.
-    let found = std::panic::catch_unwind(|| Device::enumerate(burn::tensor::DeviceType::Cuda));
-    let found = found.map(|found| found.into_iter().collect()).unwrap_or_else(|_| Vec::new());
-    found
-        .iter()
-        .enumerate()
-        .map(|(index, device)| DeviceInfo {
-            name: device.identity().map_or_else(|| format!("CUDA {index}"), |known| known.name),
-            hardware: Hardware::DiscreteGpu,
-            api: "cuda".to_owned(),
-            default: false,
-            gpu: Some(Gpu::Cuda(index)),
-        })
-        .collect()
 }
 
 fn cpu_name() -> String {
@@ -230,14 +199,10 @@ impl DeviceInfo {
     /// # Errors
     /// [`DeviceError::Unusable`] where the driver refuses it.
     pub fn open(&self) -> Result<Device, DeviceError> {
-        let Some(gpu) = &self.gpu else { return Ok(Device::flex()) };
+        let Some(kind) = &self.kind else { return Ok(Device::flex()) };
         // The backend panics where a driver fails; a window must outlive that.
         std::panic::catch_unwind(|| {
-            let device = match gpu {
-                Gpu::Wgpu(kind) => Device::wgpu(kind.clone()),
-                #[cfg(feature = "cuda")]
-                Gpu::Cuda(index) => Device::cuda(*index),
-            };
+            let device = Device::wgpu(kind.clone());
             let probe = burn::tensor::Tensor::<1>::ones([4], &device).sum();
             (device, probe.try_into_scalar::<f32>())
         })
@@ -276,7 +241,7 @@ pub fn choose(choice: &DeviceChoice) -> Result<DeviceInfo, DeviceError> {
             hardware: Hardware::Cpu,
             api: "flex".to_owned(),
             default: false,
-            gpu: None,
+            kind: None,
         });
     }
     let all = devices();
