@@ -165,7 +165,14 @@ fn compare(replay: &Replay, config: &Config, budgets: &[f64]) -> Findings {
         Column::new("gain", "Gain in NDCG@10", Measure::Metric),
     ];
     Findings {
-        headline: headline(&rows, simulated),
+        headline: if failed == n {
+            format!(
+                "System 2 answered none of the {n} requests: every answer is System 1's, and times \
+                 and costs compare nothing."
+            )
+        } else {
+            headline(&rows, simulated)
+        },
         simulated: if simulated {
             "System 2 is the mock. Its ranking is real; its latency (Gaussian, clipped to 0.2–2 s) \
              and its tokens are simulated."

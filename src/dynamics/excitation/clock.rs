@@ -1,5 +1,6 @@
 //! The rhythm of a user: how long ago the last event was, and how long the gaps before it were.
 
+use super::features::FEATURES;
 use super::timeline::Moment;
 
 /// Times that a gap is compared with, in milliseconds: a minute, an hour, a day, a week and a
@@ -21,6 +22,13 @@ impl Moment<'_> {
             add(before, pair[1] - pair[0], share);
         }
         clock
+    }
+}
+
+/// Add to `weights` what a clock says, through `by_clock`, `[CLOCK, FEATURES]`.
+pub fn steer(weights: &mut [f32; FEATURES], by_clock: &[f32], clock: [f32; CLOCK]) {
+    for (by, part) in by_clock.chunks_exact(FEATURES).zip(clock) {
+        weights.iter_mut().zip(by).for_each(|(weight, by)| *weight += part * by);
     }
 }
 

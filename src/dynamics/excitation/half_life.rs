@@ -6,12 +6,12 @@
 //! on ln τ the half-lives. All of it streams: λ, and its derivative by ln τ, decay and jump in closed
 //! form, and so do their sums over the catalogue.
 
+use super::MS_PER_DAY;
 use super::timeline::Event;
 
 /// Half-lives at once.
 pub const HALF_LIVES: usize = 6;
 
-const MS_PER_DAY: f64 = 86_400_000.0;
 /// Latest events that are learned from, at most.
 const EVENTS: usize = 100_000;
 const ROUNDS: usize = 30;

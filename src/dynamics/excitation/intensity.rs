@@ -1,9 +1,9 @@
 //! Intensities of all items at any moment: a value is found from the last snapshot before the
 //! moment, decayed, and the few events since.
 
+use super::MS_PER_DAY;
 use super::half_life::HALF_LIVES;
 
-const MS_PER_DAY: f64 = 86_400_000.0;
 /// Values that all snapshots hold together, about: 128 MiB.
 const VALUES: usize = 1 << 25;
 /// Snapshots, at most, and events between two, at least.

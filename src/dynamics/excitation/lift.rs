@@ -2,7 +2,7 @@
 
 use pulp::Arch;
 
-use super::clock::CLOCK;
+use super::clock::{CLOCK, steer};
 use super::features::FEATURES;
 use super::timeline::{Moment, Timeline};
 use crate::dynamics::packed::linear::Linear;
@@ -66,9 +66,7 @@ impl Lift {
         self.weights.apply(states, each.as_flattened_mut());
         let rows = scores.chunks_exact_mut(self.items).zip(moments);
         for ((scores, moment), each) in rows.zip(&mut each) {
-            for (by, part) in self.by_clock.chunks_exact(FEATURES).zip(moment.clock()) {
-                each.iter_mut().zip(by).for_each(|(each, by)| *each += part * by);
-            }
+            steer(each, &self.by_clock, moment.clock());
             timeline.add(&timeline.look(moment, self.parts), each, 0, scores);
         }
     }

@@ -24,8 +24,10 @@ mod timeline;
 #[cfg(test)]
 mod tests;
 
-pub use clock::CLOCK;
+pub use clock::{CLOCK, steer};
 pub use features::{FEATURES, Look};
 pub use half_life::HALF_LIVES;
 pub use lift::{Lift, matrices};
 pub use timeline::{Event, Moment, Timeline};
+
+const MS_PER_DAY: f64 = 86_400_000.0;

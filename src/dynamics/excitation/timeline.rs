@@ -2,6 +2,7 @@
 
 use pulp::Arch;
 
+use super::MS_PER_DAY;
 use super::company::Company;
 use super::features::{FEATURES, Look, Sums};
 use super::half_life::{self, HALF_LIVES};
@@ -16,7 +17,6 @@ const FOLLOWED: usize = 3;
 /// than `LATELY` half-lives not at all.
 const TIE_DAYS: f64 = 7.0;
 const LATELY: f64 = 8.0;
-const MS_PER_DAY: f64 = 86_400_000.0;
 
 /// An event on an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::gemm::{View, product, product_into};
 use super::pool::run;
 use super::scan::rows;
 use crate::dynamics::batch::Batch;
-use crate::dynamics::excitation::{CLOCK, FEATURES, Look, Moment, Timeline};
+use crate::dynamics::excitation::{CLOCK, FEATURES, Look, Moment, Timeline, steer};
 use crate::settings::{ItemDynamics, Targets};
 
 /// What a training step knows beside the batch and the weights.
@@ -102,9 +102,7 @@ impl<'a> Beside<'a> {
         product(each.as_flattened_mut(), states, View::new(by_state, FEATURES));
         for (each, asked) in each.iter_mut().zip(asked) {
             each.iter_mut().zip(bias).for_each(|(each, bias)| *each += bias);
-            for (by, part) in by_clock.chunks_exact(FEATURES).zip(asked.clock) {
-                each.iter_mut().zip(by).for_each(|(each, by)| *each += part * by);
-            }
+            steer(each, by_clock, asked.clock);
         }
         let mut looks: Vec<Look> = asked.iter().map(|_| Look::default()).collect();
         run(threads, looks.iter_mut().zip(asked).collect(), |(look, asked)| {

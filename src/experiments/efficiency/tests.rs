@@ -74,3 +74,12 @@ fn budgets_are_shares() {
     assert_eq!(budgets("0.05, 0.2").unwrap(), [0.05, 0.2]);
     assert!(budgets("0.05,2").is_err() && budgets("often").is_err());
 }
+
+#[test]
+fn a_system_2_that_never_answered_is_not_called_slower_or_dearer() {
+    let mut silent = replay(5, 5);
+    silent.requests.iter_mut().for_each(|request| request.failed = true);
+    let findings = findings(&silent);
+    assert!(findings.headline.contains("none of the 200 requests"), "{}", findings.headline);
+    assert!(!findings.headline.contains("faster"));
+}

@@ -148,4 +148,28 @@ mod tests {
         table.rows[1].valid_ndcg10 = None;
         assert_eq!(findings(&table).len(), 3);
     }
+
+    #[test]
+    fn of_many_models_only_the_pairs_with_the_best_one_are_told_of() {
+        let mut table = sample_table(&[]);
+        table.rows[0].valid_ndcg10 = Some(0.9);
+        let (row, pair) = (table.rows[0].clone(), table.comparisons[0].clone());
+        for model in ["euler", "cfc"] {
+            let (model, valid_ndcg10) = (model.to_owned(), Some(0.0));
+            table.rows.push(TableRow { model, valid_ndcg10, ..row.clone() });
+        }
+        let pairs = [("gru", "euler"), ("euler", "cfc"), ("cfc", "gru"), ("euler", "rk4")];
+        table.comparisons = pairs
+            .iter()
+            .map(|(a, b)| ComparisonRow {
+                a: (*a).to_owned(),
+                b: (*b).to_owned(),
+                metric: "ndcg10".to_owned(),
+                ..pair.clone()
+            })
+            .collect();
+        let texts: Vec<String> = findings(&table).into_iter().map(|found| found.text).collect();
+        assert_eq!(texts.len(), 2, "{texts:?}");
+        assert!(texts.iter().all(|text| text.contains("GRU")), "{texts:?}");
+    }
 }
