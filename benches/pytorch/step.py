@@ -3,10 +3,12 @@
 
     pip install torch; cargo build --release
     python3 benches/pytorch/step.py [--compile] [--rounds 5] [--deepm3 target/release/deepm3]
+    python3 benches/pytorch/step.py --cuda [--batch 1024]      # on an NVIDIA GPU
 
-Batch 64, 19 events, H 128, 3,707 items, loss on the last target, Adam, clipping at norm 1. Both use
-all cores. A round takes the median of a few steps of each; what is printed are the medians of the
-rounds, and of the rounds' ratios, since the machine's speed drifts from round to round.
+19 events, H 128, 3,707 items, loss on the last target, Adam, clipping at norm 1. On the CPU both use
+all cores. On a GPU both are given 20 steps before they are waited for; --compile captures CUDA graphs
+there, and Adam is the fused one. A round takes the median of a few steps of each; what is printed are
+the medians of the rounds, and of the rounds' ratios, since the machine's speed drifts.
 """
 
 import argparse
@@ -19,7 +21,8 @@ import time
 import torch
 from torch import nn
 
-BATCH, LENGTH, HIDDEN, ITEMS = 64, 19, 128, 3707
+LENGTH, HIDDEN, ITEMS = 19, 128, 3707
+QUEUED = 20
 SOLVERS = ("gru", "euler", "rk4")
 WHAT = {"step_ms": "step", "forward_ms": "forward of 64", "single_ms": "forward of 1"}
 
@@ -67,16 +70,18 @@ def median_ms(work, count):
     return statistics.median(took)
 
 
-def workloads(solver, compiled):
-    """A training step, and forward passes of 64 histories and of one."""
+def workloads(solver, compiled, batch, device):
+    """A training step, and on the CPU forward passes of 64 histories and of one."""
     print(f"PyTorch's {solver}, {'compiled' if compiled else 'eager'}", file=sys.stderr)
     torch.manual_seed(1)
-    items = torch.randint(1, ITEMS + 1, (BATCH, LENGTH))
-    gaps = torch.rand(BATCH, LENGTH)
-    targets = torch.randint(0, ITEMS, (BATCH,))
-    model = System1(solver)
-    run = torch.compile(model, dynamic=False) if compiled else model
-    adam = torch.optim.Adam(model.parameters(), lr=1e-3)
+    cuda = device == "cuda"
+    items = torch.randint(1, ITEMS + 1, (batch, LENGTH), device=device)
+    gaps = torch.rand(batch, LENGTH, device=device)
+    targets = torch.randint(0, ITEMS, (batch,), device=device)
+    model = System1(solver).to(device)
+    mode = "reduce-overhead" if cuda else None
+    run = torch.compile(model, dynamic=False, mode=mode) if compiled else model
+    adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=cuda and compiled or None)
 
     def step():
         adam.zero_grad(set_to_none=True)
@@ -84,16 +89,26 @@ def workloads(solver, compiled):
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         adam.step()
 
+    def steps():
+        for _ in range(QUEUED):
+            step()
+        torch.cuda.synchronize()
+
     @torch.no_grad()
     def forward(rows):
         return run(items[:rows], gaps[:rows])
 
+    if cuda:
+        return {"step_ms": steps}
     return {"step_ms": step, "forward_ms": lambda: forward(64), "single_ms": lambda: forward(1)}
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--compile", action="store_true")
+    arguments.add_argument("--cuda", action="store_true")
+    arguments.add_argument("--batch", type=int, default=64)
+    arguments.add_argument("--solvers", nargs="+", choices=SOLVERS, default=SOLVERS)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--steps", type=int, default=15)
     arguments.add_argument("--deepm3", default="target/release/deepm3")
@@ -102,12 +117,17 @@ def main():
         # Each solver, each number of histories, with and without gradients.
         torch._dynamo.config.recompile_limit = 32
     ways = {"eager": False} | ({"compiled": True} if options.compile else {})
+    device, queued = ("cuda", QUEUED) if options.cuda else ("cpu", 1)
     theirs = {
-        solver: {way: workloads(solver, compiled) for way, compiled in ways.items()}
-        for solver in SOLVERS
+        solver: {
+            way: workloads(solver, compiled, options.batch, device) for way, compiled in ways.items()
+        }
+        for solver in options.solvers
     }
-    command = [options.deepm3, "bench", "step", "--device", "cpu", "--json", "--quiet"]
-    command += ["--repeats", str(options.steps)]
+    command = [options.deepm3, "bench", "step", "--json", "--quiet"]
+    command += ["--device", "gpu" if options.cuda else "cpu"]
+    command += ["--repeats", str(options.steps), "--batch", str(options.batch)]
+    command += [f"--solver={solver}" for solver in options.solvers]
     times, ceilings = {}, []
     for _ in range(options.rounds):
         ours = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
@@ -115,17 +135,21 @@ def main():
         for row in ours["rows"]:
             for way, works in theirs.get(row["model"], {}).items():
                 for what, work in works.items():
-                    pair = (row[what], median_ms(work, options.steps))
+                    pair = (row[what], median_ms(work, options.steps) / queued)
                     times.setdefault((what, row["model"], way), []).append(pair)
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads;", end=" ")
-    print(f"{ours['device']}, large matrix products {statistics.median(ceilings):.0f} GFLOP/s;", end=" ")
-    print(f"medians of {options.rounds} rounds")
+    print(f"PyTorch {torch.__version__},", end=" ")
+    if options.cuda:
+        print(f"{torch.cuda.get_device_name()}; {ours['device']},", end=" ")
+    else:
+        print(f"{torch.get_num_threads()} threads; {ours['device']},", end=" ")
+        print(f"large matrix products {statistics.median(ceilings):.0f} GFLOP/s,", end=" ")
+    print(f"batch {options.batch}; medians of {options.rounds} rounds")
     print("                                 ours, ms  PyTorch, ms   ratio (least–most)")
     for (what, solver, way), pairs in times.items():
         ratios = [torch_ms / own for own, torch_ms in pairs]
         own, torch_ms = (statistics.median(column) for column in zip(*pairs))
         spread = f"{statistics.median(ratios):.1f} ({min(ratios):.1f}–{max(ratios):.1f})"
-        print(f"{solver:6} {WHAT[what]:16} {way:8} {own:9.2f} {torch_ms:12.2f}   {spread}")
+        print(f"{solver:6} {WHAT[what]:16} {way:8} {own:9.3f} {torch_ms:12.3f}   {spread}")
 
 
 if __name__ == "__main__":

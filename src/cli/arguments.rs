@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::dynamics::device::DeviceChoice;
-use crate::settings::Config;
+use crate::settings::{Config, Solver};
 
 /// Wrong usage: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -300,6 +300,12 @@ pub struct BenchOptions {
     /// Repeats of each, of which the median is printed
     #[arg(long, default_value_t = 30, value_name = "N")]
     pub repeats: usize,
+    /// Histories of a training step
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub batch: u16,
+    /// Only this solver, as in `deepm3 settings`; may be repeated [default: all]
+    #[arg(long = "solver", value_name = "SOLVER")]
+    pub solvers: Vec<Solver>,
 }
 
 #[derive(Debug, Args)]

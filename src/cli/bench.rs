@@ -26,6 +26,8 @@ use crate::training::adam::{Adam, Update};
 const ITEMS: usize = 3707;
 const LENGTH: usize = 19;
 const ROWS: usize = 64;
+/// Steps that a GPU is given before it is waited for, as in training.
+const QUEUED: usize = 20;
 const DAY_MS: i64 = 86_400_000;
 const HOW: Update = Update { learning_rate: 1e-3, weight_decay: 0.0, clip_norm: 1.0 };
 
@@ -35,14 +37,20 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
     }
     let context = output::context::<()>(common, |()| ())?;
     let info = device::choose(&common.device)?;
+    let batch = batch(options.batch.into());
     let mut rows = Vec::new();
-    for &solver in Solver::WITH_STATE {
+    let asked = |solver: &&Solver| options.solvers.is_empty() || options.solvers.contains(solver);
+    for &solver in Solver::WITH_STATE.iter().filter(asked) {
         context.checkpoint()?;
         let model = ModelSettings { solver, targets: Targets::Last, ..Default::default() };
         let weights = parameters::initial(&model, ITEMS, 1);
         let step = match options.what {
-            BenchWhat::Step if info.is_cpu() => Some(on_cpu(&model, &weights, options.repeats)),
-            BenchWhat::Step => Some(on_device(&model, &weights, &info.open()?, options.repeats)?),
+            BenchWhat::Step if info.is_cpu() => {
+                Some(on_cpu(&model, &weights, &batch, options.repeats))
+            }
+            BenchWhat::Step => {
+                Some(on_device(&model, &weights, &batch, &info.open()?, options.repeats)?)
+            }
             BenchWhat::Request | BenchWhat::Scale => None,
         };
         let packed = PackedSystem1::new(&model, ITEMS, &weights);
@@ -65,13 +73,14 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
             })
             .collect();
         return output::json(&json!({
-            "device": info.label(), "batch": ROWS, "length": LENGTH, "hidden": 128,
+            "device": info.label(), "batch": batch.rows, "length": LENGTH, "hidden": 128,
             "items": ITEMS, "repeats": options.repeats, "sgemm_gflops": ceiling, "rows": rows,
         }));
     }
     println!(
-        "{}: B {ROWS}, L {LENGTH}, H 128, N {ITEMS}; medians of {}",
+        "{}: B {}, L {LENGTH}, H 128, N {ITEMS}; medians of {}",
         info.label(),
+        batch.rows,
         options.repeats
     );
     println!("model   step, ms   forward of {ROWS}, ms   of one, ms");
@@ -83,7 +92,7 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
         let Some(Measured { ms, kernels, launches }) = step else { continue };
         let launches = launches.map_or(String::new(), |count| format!(", {count} launches"));
         let share = ceiling.map_or(String::new(), |ceiling| {
-            let reached = step_gflop(solver) / (ms / 1e3) / ceiling;
+            let reached = step_gflop(solver, batch.rows) / (ms / 1e3) / ceiling;
             format!(
                 ", {:.0} % of {ceiling:.0} GFLOP/s (large products, all cores)",
                 100.0 * reached
@@ -97,8 +106,8 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
 
 /// Multiplications and additions of a training step in its matrix products, in units of 10⁹: going
 /// back takes twice what going forward does.
-fn step_gflop(solver: Solver) -> f64 {
-    let (rows, length, items, hidden) = (ROWS as f64, LENGTH as f64, ITEMS as f64, 128.0f64);
+fn step_gflop(solver: Solver, rows: usize) -> f64 {
+    let (rows, length, items, hidden) = (rows as f64, LENGTH as f64, ITEMS as f64, 128.0f64);
     let gates = 12.0 * hidden * hidden * length;
     let matrices = flow::weights(solver).iter().filter(|weight| weight.inputs.is_some());
     let flow: f64 = matrices.map(|m| m.shape(128).iter().product::<usize>() as f64).sum();
@@ -115,10 +124,10 @@ struct Measured {
     launches: Option<usize>,
 }
 
-fn batch() -> Batch {
+fn batch(rows: usize) -> Batch {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let mut batch = Batch::empty(ROWS, LENGTH);
-    for row in 0..ROWS {
+    let mut batch = Batch::empty(rows, LENGTH);
+    for row in 0..rows {
         let items: Vec<u32> = (0..LENGTH).map(|_| rng.random_range(0..ITEMS as u32)).collect();
         let mut times: Vec<i64> = (0..=LENGTH).map(|_| rng.random_range(0..90 * DAY_MS)).collect();
         times.sort_unstable();
@@ -144,25 +153,26 @@ fn median(repeats: usize, mut work: impl FnMut()) -> f64 {
 }
 
 /// One step in the kernels of the CPU.
-fn on_cpu(model: &ModelSettings, weights: &[Matrix], repeats: usize) -> Measured {
-    let batch = batch();
+fn on_cpu(model: &ModelSettings, weights: &[Matrix], batch: &Batch, repeats: usize) -> Measured {
     let mut weights: Vec<Vec<f32>> = weights.iter().map(|one| one.values.clone()).collect();
     let mut gradients: Vec<Vec<f32>> = weights.iter().map(|one| vec![0.0; one.len()]).collect();
     let sizes: Vec<usize> = weights.iter().map(Vec::len).collect();
     let (mut fused, mut adam) = (Fused::new(model, ITEMS, 0), FusedAdam::new(&sizes));
-    let ms = pool::inside(pool::threads(0), || {
+    let ms = pool::inside(0, || {
         median(repeats, || {
-            fused.loss_and_gradients(&weights, &batch, None, &mut gradients);
+            fused.loss_and_gradients(&weights, batch, None, &mut gradients);
             adam.step(&mut weights, &gradients, HOW, 0);
         })
     });
     Measured { ms, kernels: "kernels for the CPU", launches: None }
 }
 
-/// One step in the kernels for GPUs, or in tensors where the device cannot run them.
+/// One step of [`QUEUED`] in the kernels for GPUs, or one in tensors where the device cannot run
+/// them.
 fn on_device(
     model: &ModelSettings,
     weights: &[Matrix],
+    batch: &Batch,
     device: &Device,
     repeats: usize,
 ) -> Result<Measured> {
@@ -170,30 +180,34 @@ fn on_device(
         Ok(gpu) => gpu,
         Err(unfit) => {
             eprintln!("plain tensors, since the device cannot run the kernels for GPUs: {unfit}");
-            let ms = in_tensors(model, weights, device, repeats);
+            let ms = in_tensors(model, weights, batch, device, repeats);
             return Ok(Measured { ms, kernels: "plain tensors", launches: None });
         }
     };
-    let batch = batch();
     let mut read = Ok(Vec::new());
     let ms = median(repeats, || {
-        let step = gpu.step(&batch, None, HOW);
-        // Reading the norm waits for the device.
-        read = gpu.read(vec![step]);
-    });
+        let steps = (0..QUEUED).map(|_| gpu.step(batch, None, HOW)).collect();
+        // Reading the norms waits for the device.
+        read = gpu.read(steps);
+    }) / QUEUED as f64;
     read?;
     Ok(Measured { ms, kernels: "kernels for GPUs", launches: Some(gpu.launches()) })
 }
 
 /// One step in tensors.
-fn in_tensors(model: &ModelSettings, weights: &[Matrix], device: &Device, repeats: usize) -> f64 {
-    let batch = batch();
+fn in_tensors(
+    model: &ModelSettings,
+    weights: &[Matrix],
+    batch: &Batch,
+    device: &Device,
+    repeats: usize,
+) -> f64 {
     let mut tensors = parameters::upload(weights, device);
     let mut adam = Adam::new(&tensors);
     median(repeats, || {
         let tracked: Vec<Tensor<2>> =
             tensors.iter().map(|t| Tensor::from_inner(t.clone()).require_grad()).collect();
-        let mut gradients = System1::new(model, &tracked).loss(&batch, None).backward();
+        let mut gradients = System1::new(model, &tracked).loss(batch, None).backward();
         let gradients = tracked
             .iter()
             .zip(&tensors)

@@ -4,6 +4,7 @@
 use cubecl::prelude::*;
 
 use super::forward::{Extent, state_mask};
+use super::inner::{multiply, total};
 use super::shape::{Shape, Turned};
 use super::stage::{reach, share};
 
@@ -17,8 +18,8 @@ use super::stage::{reach, share};
 /// - `outer`, `[F, H]`: the outer tanh; becomes the derivative by what it is taken of. `by_inner`,
 ///   `[F, 2H]`: the same of the inner tanh.
 #[cube(launch_unchecked)]
-pub(super) fn backward<N: Size>(
-    turned: &[f32],
+pub(super) fn backward<N: Size, W: Size>(
+    turned: &[Vector<f32, W>],
     gates: &mut [f32],
     from_state: &mut [f32],
     before: &[f32],
@@ -34,39 +35,38 @@ pub(super) fn backward<N: Size>(
     #[comptime] shape: Shape,
 ) {
     let hidden = comptime!(shape.hidden);
-    let groups = comptime!(shape.groups);
     let stages = comptime!(shape.stages);
     let offsets = comptime!(Turned::new(shape.hidden));
-    let values = comptime!(hidden * groups);
+    let width = comptime!(shape.width);
     let lanes = N::value();
-    let tile = comptime!(groups * lanes);
     let (unit, units) = (UNIT_POS as usize, CUBE_DIM as usize);
     let events = extent.rows * extent.len;
-    let first_row = CUBE_POS * tile;
+    let first_row = CUBE_POS * lanes;
     let substeps = 2 * events + CUBE_POS * (extent.len + 1);
 
     // Derivative by the state; by a step's end; by the point where the field is evaluated.
-    let mut slope = Shared::<[Vector<f32, N>]>::new_slice(values);
-    let mut end = Shared::<[Vector<f32, N>]>::new_slice(values);
-    let mut point = Shared::<[Vector<f32, N>]>::new_slice(values);
-    // What the transposed matrices multiply; the only one that units read of each other.
-    let mut sums = Shared::<[Vector<f32, N>]>::new_slice(comptime!(3 * values));
+    let mut slope = Shared::<[Vector<f32, N>]>::new_slice(hidden);
+    let mut end = Shared::<[Vector<f32, N>]>::new_slice(hidden);
+    let mut point = Shared::<[Vector<f32, N>]>::new_slice(hidden);
+    // What the transposed matrices multiply.
+    let mut sums = Shared::<[Vector<f32, N>]>::new_slice(comptime!(3 * hidden));
+    let mut partials = Shared::<[Vector<f32, N>]>::new_slice(comptime!(2 * hidden * shape.slices));
 
-    let mut value = unit;
-    while value < values {
-        slope[value] = Vector::new(0.0f32);
-        value += units;
+    let mut j = unit;
+    while j < hidden {
+        slope[j] = Vector::new(0.0f32);
+        j += units;
     }
 
     for step in 0..extent.len {
         let position = extent.len - 1 - step;
-        let mut value = unit;
-        while value < values {
+        let mut j = unit;
+        while j < hidden {
             if comptime!(shape.query_gap) {
-                slope[value] +=
-                    joined::<N>(scored, plan, masks, &extent, position, first_row, value, shape);
+                slope[j] +=
+                    joined::<N>(scored, plan, masks, &extent, position, first_row, j, shape);
             }
-            value += units;
+            j += units;
         }
 
         if comptime!(stages > 0) {
@@ -76,44 +76,39 @@ pub(super) fn backward<N: Size>(
                 let substep = to - 1 - (back - from);
                 for place in 0..stages {
                     let stage = stages - 1 - place;
-                    let row = (substep * stages + stage) * tile;
-                    let mut value = unit;
-                    while value < values {
-                        let (j, group) = (value / groups, value % groups);
+                    let row = (substep * stages + stage) * lanes;
+                    let mut j = unit;
+                    while j < hidden {
                         if place == 0 {
-                            end[value] = slope[value];
-                            point[value] = Vector::new(0.0f32);
+                            end[j] = slope[j];
+                            point[j] = Vector::new(0.0f32);
                         }
-                        let mut by_slope = end[value] * Vector::new(share(stage, stages))
-                            + point[value] * Vector::new(reach(stage, stages));
-                        by_slope *= lengths[substep * groups + group];
-                        point[value] = by_slope;
+                        let mut by_slope = end[j] * Vector::new(share(stage, stages))
+                            + point[j] * Vector::new(reach(stage, stages));
+                        by_slope *= lengths[substep];
+                        point[j] = by_slope;
                         #[unroll]
                         for lane in 0..lanes {
-                            let at = (row + group * lanes + lane) * hidden + j;
+                            let at = (row + lane) * hidden + j;
                             let out = outer[at];
                             let by_sum = by_slope.extract(lane) * (1.0f32 - out * out);
                             outer[at] = by_sum;
                             by_slope.insert(lane, by_sum);
                         }
-                        sums[value] = by_slope;
-                        value += units;
+                        sums[j] = by_slope;
+                        j += units;
                     }
                     sync_cube();
-                    let mut value = unit;
-                    while value < values {
-                        let (j, group) = (value / groups, value % groups);
-                        let mut low = Vector::<f32, N>::new(0.0f32);
-                        let mut high = Vector::<f32, N>::new(0.0f32);
-                        for k in 0..hidden {
-                            let from = offsets.w_out + k * comptime!(2 * hidden) + j;
-                            let input = sums[k * groups + group];
-                            low += input * Vector::new(turned[from]);
-                            high += input * Vector::new(turned[from + hidden]);
-                        }
+                    let w_out = offsets.w_out / width;
+                    multiply::<N, W>(turned, w_out, &sums, 0, &mut partials, hidden, 2usize, shape);
+                    sync_cube();
+                    let mut j = unit;
+                    while j < hidden {
+                        let mut low = total::<N>(&partials, 0, j, shape);
+                        let mut high = total::<N>(&partials, 1, j, shape);
                         #[unroll]
                         for lane in 0..lanes {
-                            let at = (row + group * lanes + lane) * comptime!(2 * hidden) + j;
+                            let at = (row + lane) * comptime!(2 * hidden) + j;
                             let out = inner[at];
                             let by_low = low.extract(lane) * (1.0f32 - out * out);
                             let out = inner[at + hidden];
@@ -123,49 +118,48 @@ pub(super) fn backward<N: Size>(
                             low.insert(lane, by_low);
                             high.insert(lane, by_high);
                         }
-                        sums[value + values] = low;
-                        sums[value + comptime!(2 * values)] = high;
-                        value += units;
+                        sums[j + hidden] = low;
+                        sums[j + comptime!(2 * hidden)] = high;
+                        j += units;
                     }
                     sync_cube();
-                    let mut value = unit;
-                    while value < values {
-                        let (j, group) = (value / groups, value % groups);
-                        let mut low = Vector::<f32, N>::new(0.0f32);
-                        let mut high = Vector::<f32, N>::new(0.0f32);
-                        for k in 0..hidden {
-                            let from = offsets.w_in + k * hidden + j;
-                            let input = values + k * groups + group;
-                            low += sums[input] * Vector::new(turned[from]);
-                            high += sums[input + values]
-                                * Vector::new(turned[from + comptime!(hidden * hidden)]);
-                        }
-                        let by_point = low + high - point[value] * Vector::new(decay);
-                        point[value] = by_point;
-                        slope[value] += by_point;
-                        value += units;
+                    multiply::<N, W>(
+                        turned,
+                        offsets.w_in / width,
+                        &sums,
+                        hidden,
+                        &mut partials,
+                        comptime!(2 * hidden),
+                        1usize,
+                        shape,
+                    );
+                    sync_cube();
+                    let mut j = unit;
+                    while j < hidden {
+                        let by_point =
+                            total::<N>(&partials, 0, j, shape) - point[j] * Vector::new(decay);
+                        point[j] = by_point;
+                        slope[j] += by_point;
+                        j += units;
                     }
                 }
             }
         }
 
-        // Others may still read the sums of the last stage.
-        sync_cube();
-        let mut value = unit;
-        while value < values {
-            let (j, group) = (value / groups, value % groups);
+        let mut j = unit;
+        while j < hidden {
             if comptime!(!shape.query_gap) {
-                slope[value] +=
-                    joined::<N>(scored, plan, masks, &extent, position, first_row, value, shape);
+                slope[j] +=
+                    joined::<N>(scored, plan, masks, &extent, position, first_row, j, shape);
             }
-            let by_after = slope[value];
+            let by_after = slope[j];
             let mut direct = by_after;
             let mut by_reset = Vector::<f32, N>::new(0.0f32);
             let mut by_update = Vector::<f32, N>::new(0.0f32);
             let mut by_held = Vector::<f32, N>::new(0.0f32);
             #[unroll]
             for lane in 0..lanes {
-                let row = first_row + group * lanes + lane;
+                let row = first_row + lane;
                 if row < extent.rows {
                     let event = position * extent.rows + row;
                     let at = event * comptime!(3 * hidden) + j;
@@ -194,32 +188,29 @@ pub(super) fn backward<N: Size>(
                     by_held.insert(lane, h_sum);
                 }
             }
-            end[value] = direct;
-            sums[value] = by_reset;
-            sums[value + values] = by_update;
-            sums[value + comptime!(2 * values)] = by_held;
-            value += units;
+            end[j] = direct;
+            sums[j] = by_reset;
+            sums[j + hidden] = by_update;
+            sums[j + comptime!(2 * hidden)] = by_held;
+            j += units;
         }
         sync_cube();
-        let mut value = unit;
-        while value < values {
-            let (j, group) = (value / groups, value % groups);
-            let mut reset = Vector::<f32, N>::new(0.0f32);
-            let mut update = Vector::<f32, N>::new(0.0f32);
-            let mut held = Vector::<f32, N>::new(0.0f32);
-            for k in 0..hidden {
-                let from = offsets.w_hidden + k * hidden + j;
-                let input = k * groups + group;
-                reset += sums[input] * Vector::new(turned[from]);
-                update +=
-                    sums[input + values] * Vector::new(turned[from + comptime!(hidden * hidden)]);
-                held += sums[input + comptime!(2 * values)]
-                    * Vector::new(turned[from + comptime!(2 * hidden * hidden)]);
-            }
-            slope[value] = end[value] + (reset + update + held);
-            value += units;
-        }
+        multiply::<N, W>(
+            turned,
+            offsets.w_hidden / width,
+            &sums,
+            0,
+            &mut partials,
+            comptime!(3 * hidden),
+            1usize,
+            shape,
+        );
         sync_cube();
+        let mut j = unit;
+        while j < hidden {
+            slope[j] = end[j] + total::<N>(&partials, 0, j, shape);
+            j += units;
+        }
     }
 }
 
@@ -232,18 +223,16 @@ fn joined<N: Size>(
     extent: &Extent,
     position: usize,
     first_row: usize,
-    value: usize,
+    j: usize,
     #[comptime] shape: Shape,
 ) -> Vector<f32, N> {
     let hidden = comptime!(shape.hidden);
-    let groups = comptime!(shape.groups);
     let lanes = N::value();
     let events = extent.rows * extent.len;
-    let (j, group) = (value / groups, value % groups);
     let mut sum = Vector::<f32, N>::new(0.0f32);
     #[unroll]
     for lane in 0..lanes {
-        let row = first_row + group * lanes + lane;
+        let row = first_row + lane;
         if row < extent.rows {
             let slot = plan[events + position * extent.rows + row] as usize;
             if slot > 0 {

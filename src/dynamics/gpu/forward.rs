@@ -1,12 +1,13 @@
 //! The forward scan: one cube takes a tile of rows through all positions and all substeps, and
 //! leaves behind what the backward scan needs.
 //!
-//! Rows lie side by side in vectors, so that a weight is read once for all of them. Unit and value
-//! belong together: a unit computes hidden value j of a group of rows at every step, and only what
-//! the matrices multiply is read by others, with a barrier on either side.
+//! Rows lie side by side in vectors, so that a weight is read once for all of them. In the products
+//! ([`multiply`]) units share columns and slices; in between a unit has hidden value j of all rows at
+//! every step, and only what the matrices multiply is read by others, with a barrier on either side.
 
 use cubecl::prelude::*;
 
+use super::inner::{multiply, total, weight};
 use super::shape::{Offsets, Shape};
 use super::stage::{reach, share};
 
@@ -35,8 +36,8 @@ pub(super) struct Extent {
 /// - `lengths`, `[S, rows of a tile]`: of every substep.
 /// - `masks`: on the embedded items, `[E, H]`, and on the states.
 #[cube(launch_unchecked)]
-pub(super) fn forward<N: Size>(
-    weights: &[f32],
+pub(super) fn forward<N: Size, W: Size>(
+    weights: &[Vector<f32, W>],
     gates: &mut [f32],
     from_state: &mut [f32],
     before: &mut [f32],
@@ -52,58 +53,52 @@ pub(super) fn forward<N: Size>(
     #[comptime] shape: Shape,
 ) {
     let hidden = comptime!(shape.hidden);
-    let groups = comptime!(shape.groups);
     let stages = comptime!(shape.stages);
     let offsets = comptime!(Offsets::new(shape.hidden));
-    let values = comptime!(hidden * groups);
+    let width = comptime!(shape.width);
     let lanes = N::value();
-    let tile = comptime!(groups * lanes);
     let (unit, units) = (UNIT_POS as usize, CUBE_DIM as usize);
     let events = extent.rows * extent.len;
-    let first_row = CUBE_POS * tile;
+    let first_row = CUBE_POS * lanes;
     let substeps = 2 * events + CUBE_POS * (extent.len + 1);
-    let w_hidden = extent.weights + offsets.w_hidden;
-    let w_in = extent.weights + offsets.w_in;
-    let w_out = extent.weights + offsets.w_out;
+    let w_hidden = (extent.weights + offsets.w_hidden) / width;
+    let w_in = (extent.weights + offsets.w_in) / width;
+    let w_out = (extent.weights + offsets.w_out) / width;
 
-    let mut state = Shared::<[Vector<f32, N>]>::new_slice(values);
-    let mut start = Shared::<[Vector<f32, N>]>::new_slice(values);
-    let mut end = Shared::<[Vector<f32, N>]>::new_slice(values);
-    let mut within = Shared::<[Vector<f32, N>]>::new_slice(comptime!(2 * values));
+    let mut state = Shared::<[Vector<f32, N>]>::new_slice(hidden);
+    let mut start = Shared::<[Vector<f32, N>]>::new_slice(hidden);
+    let mut end = Shared::<[Vector<f32, N>]>::new_slice(hidden);
+    let mut within = Shared::<[Vector<f32, N>]>::new_slice(comptime!(2 * hidden));
+    let mut partials = Shared::<[Vector<f32, N>]>::new_slice(comptime!(3 * hidden * shape.slices));
 
-    let mut value = unit;
-    while value < values {
-        state[value] = Vector::new(0.0f32);
-        value += units;
+    let mut j = unit;
+    while j < hidden {
+        state[j] = Vector::new(0.0f32);
+        j += units;
     }
     sync_cube();
 
     for position in 0..extent.len {
         // The event.
-        let mut value = unit;
-        while value < values {
-            let (j, group) = (value / groups, value % groups);
-            let mut reset = Vector::<f32, N>::new(0.0f32);
-            let mut update = Vector::<f32, N>::new(0.0f32);
-            let mut new = Vector::<f32, N>::new(0.0f32);
-            for k in 0..hidden {
-                let from = w_hidden + k * comptime!(3 * hidden) + j;
-                let input = state[k * groups + group];
-                reset += input * Vector::new(weights[from]);
-                update += input * Vector::new(weights[from + hidden]);
-                new += input * Vector::new(weights[from + comptime!(2 * hidden)]);
-            }
+        multiply::<N, W>(weights, w_hidden, &state, 0, &mut partials, hidden, 3usize, shape);
+        sync_cube();
+        let mut j = unit;
+        while j < hidden {
+            let reset = total::<N>(&partials, 0, j, shape);
+            let update = total::<N>(&partials, 1, j, shape);
+            let new = total::<N>(&partials, 2, j, shape);
             let b_input = extent.weights + offsets.b_input + j;
             let b_hidden = extent.weights + offsets.b_hidden + j;
-            let bias_r = weights[b_input] + weights[b_hidden];
-            let bias_z = weights[b_input + hidden] + weights[b_hidden + hidden];
-            let bias_n = weights[b_input + comptime!(2 * hidden)];
-            let bias_h = weights[b_hidden + comptime!(2 * hidden)];
-            let old = state[value];
+            let bias_r = weight::<W>(weights, b_input) + weight::<W>(weights, b_hidden);
+            let bias_z =
+                weight::<W>(weights, b_input + hidden) + weight::<W>(weights, b_hidden + hidden);
+            let bias_n = weight::<W>(weights, b_input + comptime!(2 * hidden));
+            let bias_h = weight::<W>(weights, b_hidden + comptime!(2 * hidden));
+            let old = state[j];
             let mut fresh = old;
             #[unroll]
             for lane in 0..lanes {
-                let row = first_row + group * lanes + lane;
+                let row = first_row + lane;
                 if row < extent.rows {
                     let event = position * extent.rows + row;
                     let was = old.extract(lane);
@@ -123,96 +118,96 @@ pub(super) fn forward<N: Size>(
                     }
                 }
             }
-            end[value] = fresh;
-            value += units;
-        }
-        sync_cube();
-        let mut value = unit;
-        while value < values {
-            state[value] = end[value];
-            start[value] = end[value];
+            state[j] = fresh;
+            start[j] = fresh;
+            end[j] = fresh;
             if comptime!(!shape.query_gap) {
-                keep::<N>(&end, scored, plan, masks, &extent, position, first_row, value, shape);
+                keep::<N>(fresh, scored, plan, masks, &extent, position, first_row, j, shape);
             }
-            value += units;
+            j += units;
         }
         sync_cube();
 
         // The gap after it.
         if comptime!(stages > 0) {
-            let from = plan[substeps + position] as usize;
+            let mut substep = plan[substeps + position] as usize;
             let to = plan[substeps + position + 1] as usize;
-            for substep in from..to {
+            while substep < to {
                 for stage in 0..stages {
-                    let row = (substep * stages + stage) * tile;
-                    let mut value = unit;
-                    while value < values {
-                        let (j, group) = (value / groups, value % groups);
-                        let mut low = Vector::<f32, N>::new(0.0f32);
-                        let mut high = Vector::<f32, N>::new(0.0f32);
-                        for k in 0..hidden {
-                            let from = w_in + k * comptime!(2 * hidden) + j;
-                            let input = state[k * groups + group];
-                            low += input * Vector::new(weights[from]);
-                            high += input * Vector::new(weights[from + hidden]);
-                        }
+                    let row = (substep * stages + stage) * lanes;
+                    multiply::<N, W>(
+                        weights,
+                        w_in,
+                        &state,
+                        0,
+                        &mut partials,
+                        hidden,
+                        2usize,
+                        shape,
+                    );
+                    sync_cube();
+                    let mut j = unit;
+                    while j < hidden {
                         let bias = extent.weights + offsets.b_in + j;
-                        low = (low + Vector::new(weights[bias])).tanh();
-                        high = (high + Vector::new(weights[bias + hidden])).tanh();
-                        within[value] = low;
-                        within[value + values] = high;
-                        let point = state[value];
+                        let low = total::<N>(&partials, 0, j, shape)
+                            + Vector::new(weight::<W>(weights, bias));
+                        let high = total::<N>(&partials, 1, j, shape)
+                            + Vector::new(weight::<W>(weights, bias + hidden));
+                        let (low, high) = (low.tanh(), high.tanh());
+                        within[j] = low;
+                        within[j + hidden] = high;
+                        let point = state[j];
                         #[unroll]
                         for lane in 0..lanes {
-                            let row = row + group * lanes + lane;
+                            let row = row + lane;
                             points[row * hidden + j] = point.extract(lane);
                             inner[row * comptime!(2 * hidden) + j] = low.extract(lane);
                             inner[row * comptime!(2 * hidden) + hidden + j] = high.extract(lane);
                         }
-                        value += units;
+                        j += units;
                     }
                     sync_cube();
-                    let mut value = unit;
-                    while value < values {
-                        let (j, group) = (value / groups, value % groups);
-                        let mut low = Vector::<f32, N>::new(0.0f32);
-                        let mut high = Vector::<f32, N>::new(0.0f32);
-                        for k in 0..hidden {
-                            let from = w_out + k * hidden + j;
-                            let input = k * groups + group;
-                            low += within[input] * Vector::new(weights[from]);
-                            high += within[input + values]
-                                * Vector::new(weights[from + comptime!(hidden * hidden)]);
-                        }
-                        let bias = weights[extent.weights + offsets.b_out + j];
-                        let out = (low + high + Vector::new(bias)).tanh();
+                    multiply::<N, W>(
+                        weights,
+                        w_out,
+                        &within,
+                        0,
+                        &mut partials,
+                        comptime!(2 * hidden),
+                        1usize,
+                        shape,
+                    );
+                    sync_cube();
+                    let mut j = unit;
+                    while j < hidden {
+                        let bias = weight::<W>(weights, extent.weights + offsets.b_out + j);
+                        let out = (total::<N>(&partials, 0, j, shape) + Vector::new(bias)).tanh();
                         #[unroll]
                         for lane in 0..lanes {
-                            let row = row + group * lanes + lane;
-                            outer[row * hidden + j] = out.extract(lane);
+                            outer[(row + lane) * hidden + j] = out.extract(lane);
                         }
-                        let length = lengths[substep * groups + group];
-                        let slope = out - state[value] * Vector::new(decay);
-                        let step = slope * length;
-                        let moved = end[value] + step * Vector::new(share(stage, stages));
-                        end[value] = moved;
+                        let slope = out - state[j] * Vector::new(decay);
+                        let step = slope * lengths[substep];
+                        let moved = end[j] + step * Vector::new(share(stage, stages));
+                        end[j] = moved;
                         if stage + 1 == stages {
-                            state[value] = moved;
-                            start[value] = moved;
+                            state[j] = moved;
+                            start[j] = moved;
                         } else {
-                            state[value] = start[value] + step * Vector::new(reach(stage, stages));
+                            state[j] = start[j] + step * Vector::new(reach(stage, stages));
                         }
-                        value += units;
+                        j += units;
                     }
                     sync_cube();
                 }
+                substep += 1;
             }
         }
         if comptime!(shape.query_gap) {
-            let mut value = unit;
-            while value < values {
-                keep::<N>(&end, scored, plan, masks, &extent, position, first_row, value, shape);
-                value += units;
+            let mut j = unit;
+            while j < hidden {
+                keep::<N>(end[j], scored, plan, masks, &extent, position, first_row, j, shape);
+                j += units;
             }
         }
     }
@@ -221,25 +216,22 @@ pub(super) fn forward<N: Size>(
 /// Keep one value of the states that are scored.
 #[cube]
 fn keep<N: Size>(
-    states: &Shared<[Vector<f32, N>]>,
+    state: Vector<f32, N>,
     scored: &mut [f32],
     plan: &[u32],
     masks: &[f32],
     extent: &Extent,
     position: usize,
     first_row: usize,
-    value: usize,
+    j: usize,
     #[comptime] shape: Shape,
 ) {
     let hidden = comptime!(shape.hidden);
-    let groups = comptime!(shape.groups);
     let lanes = N::value();
     let events = extent.rows * extent.len;
-    let (j, group) = (value / groups, value % groups);
-    let state = states[value];
     #[unroll]
     for lane in 0..lanes {
-        let row = first_row + group * lanes + lane;
+        let row = first_row + lane;
         if row < extent.rows {
             let slot = plan[events + position * extent.rows + row] as usize;
             if slot > 0 {

@@ -8,7 +8,7 @@ use cubecl::server::Handle;
 
 use super::backward::backward;
 use super::forward::{ExtentLaunch, forward};
-use super::product::{Form, PlacesLaunch, TILE, fold, product};
+use super::product::{EACH, Form, PlacesLaunch, TILE, fold, product};
 use super::reduce::{RatesLaunch, adam, cross_entropy, measure, squares};
 use super::rows::{embed, embedding, turn};
 use super::shape::{Shape, Tile, Turned, UNITS};
@@ -17,8 +17,8 @@ use super::shape::{Shape, Tile, Turned, UNITS};
 const GRID: u32 = 1 << 15;
 /// Cubes that a product is cut into, about, where its result alone does not make as many, and the
 /// least of the inner dimension that is worth one.
-const CUBES: usize = 128;
-const DEPTH: usize = 256;
+const CUBES: usize = 512;
+const DEPTH: usize = 128;
 /// Cubes that sum squares.
 const SUMS: u32 = 256;
 
@@ -139,7 +139,7 @@ impl Launcher {
         if rows == 0 || n == 0 {
             return;
         }
-        let (across, down) = (n.div_ceil(TILE), rows.div_ceil(TILE));
+        let (across, down) = (n.div_ceil(TILE), m.div_ceil(TILE).max(1));
         // A long sum is cut into parts, so that a small result keeps the device busy too.
         let parts = (CUBES / (across * down)).clamp(1, k.div_ceil(DEPTH).max(1));
         let k_each = k.div_ceil(parts).max(1);
@@ -159,6 +159,7 @@ impl Launcher {
                 self.count(),
                 CubeCount::Static(across as u32, down as u32, parts as u32),
                 CubeDim::new_1d(UNITS),
+                EACH,
                 a.buffer.arg(),
                 b.buffer.arg(),
                 to.arg(),
@@ -195,7 +196,8 @@ impl Launcher {
                 CubeCount::Static(scan.tiles as u32, 1, 1),
                 CubeDim::new_1d(scan.tile.units),
                 scan.tile.lanes,
-                weights.arg(),
+                scan.tile.width,
+                weights.vectors(scan.tile.width),
                 scan.gates.arg(),
                 scan.from_state.arg(),
                 scan.before.arg(),
@@ -221,7 +223,8 @@ impl Launcher {
                 CubeCount::Static(scan.tiles as u32, 1, 1),
                 CubeDim::new_1d(scan.tile.units),
                 scan.tile.lanes,
-                turned.arg(),
+                scan.tile.width,
+                turned.vectors(scan.tile.width),
                 scan.gates.arg(),
                 scan.from_state.arg(),
                 scan.before.arg(),

@@ -3,7 +3,7 @@
 //!
 //! Users are independent, so the whole recurrence is one launch forward and one back: a cube takes a
 //! tile of rows, keeps their states in shared memory and loops over positions, substeps and stages
-//! inside the kernel (`forward`, `backward`). What is the same at every position is taken out of the
+//! inside the kernel (`forward`, `backward`; `inner` multiplies there). What is the same at every position is taken out of the
 //! loop: x·Wᵢ before it, the gradients of the weights after it, as products over all rows at once
 //! (`product`). `rows` embeds items and gathers the embedding's gradient item by item, `reduce` is
 //! the cross entropy, the gradient's norm and Adam over all parameters at once. `plan` lays a batch
@@ -22,6 +22,7 @@
 
 mod backward;
 mod forward;
+mod inner;
 mod launch;
 mod plan;
 mod product;

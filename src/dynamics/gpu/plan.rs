@@ -36,7 +36,7 @@ impl Plan {
     /// Where an item or a target is not of the model.
     pub fn new(settings: &ModelSettings, items: usize, batch: &Batch, tile: Tile) -> Self {
         let events = batch.rows * batch.len;
-        let tiles = batch.rows.div_ceil(tile.rows());
+        let tiles = batch.rows.div_ceil(tile.lanes);
         let whole = |value: i32| u32::try_from(value).unwrap_or(0);
         let mut words: Vec<u32> = batch.items.iter().map(|&item| whole(item)).collect();
         assert!(words.iter().all(|&item| item as usize <= items), "items of the model");
@@ -55,7 +55,7 @@ impl Plan {
         let mut lengths = Vec::new();
         let mut steps = 0;
         for at in 0..tiles {
-            let rows = at * tile.rows()..((at + 1) * tile.rows()).min(batch.rows);
+            let rows = at * tile.lanes..((at + 1) * tile.lanes).min(batch.rows);
             for position in 0..batch.len {
                 words.push(steps as u32);
                 // The gap after the last event is flowed only where the query asks for it.
@@ -71,7 +71,7 @@ impl Plan {
                 for substep in 0..most {
                     let length = |&(count, length)| if substep < count { length } else { 0.0 };
                     lengths.extend(gaps.iter().map(length));
-                    lengths.resize((steps + 1) * tile.rows(), 0.0);
+                    lengths.resize((steps + 1) * tile.lanes, 0.0);
                     steps += 1;
                 }
             }
@@ -137,7 +137,7 @@ mod tests {
             targets: vec![0, 3, 2, 4, 0, 1],
             clock: vec![0; 9],
         };
-        let tile = Tile { lanes: 2, groups: 1, units: 32 };
+        let tile = Tile { lanes: 2, width: 1, slices: 1, units: 32 };
         let plan = Plan::new(&settings, 4, &batch, tile);
         let words = |from: usize, count: usize| &plan.words[from..from + count];
         assert_eq!(words(0, 6), [0, 3, 2, 3, 3, 1]);

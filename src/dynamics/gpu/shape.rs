@@ -9,18 +9,25 @@ use crate::settings::{ModelSettings, Targets};
 pub(super) const UNITS: u32 = 256;
 /// Buffers that the scans bind, the metadata of their arguments among them.
 const BINDINGS: u32 = 13;
-/// Values a unit of a scan keeps in shared memory for every row: see the kernels.
-const SHARED: usize = 6;
-/// Cubes that keep a GPU busy, where it does not tell how many it works on at once.
+/// Values of a state that the scans keep in shared memory for every row, without and with each
+/// slice of a product: see the kernels.
+const SHARED: usize = 5;
+const SHARED_A_SLICE: usize = 3;
+/// Slices of a product and units of a cube in the scans, at most.
+const SLICES: usize = 8;
+const SCAN_UNITS: u32 = 512;
+/// Cubes that a GPU works on at once, where it does not tell.
 const MULTIPROCESSORS: u32 = 32;
 
-/// What a scan is compiled for. A tile has `groups` × lanes rows, where lanes are the width of the
-/// vectors it computes with.
+/// What a scan is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Shape {
     /// H.
     pub hidden: usize,
-    pub groups: usize,
+    /// Weights that are read side by side: 4, 2 or 1.
+    pub width: usize,
+    /// Parts of a product's inner dimension that units sum on their own.
+    pub slices: usize,
     /// Evaluations of the field in a substep; 0 where no time passes between events.
     pub stages: usize,
     /// States are scored after the gap, not before it.
@@ -30,12 +37,13 @@ pub(super) struct Shape {
     pub dropout: bool,
 }
 
-/// How the rows of a batch are cut.
+/// How the rows of a batch are cut, and the work on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tile {
-    /// Width of the vectors: 4, 2 or 1 rows side by side.
+    /// Rows of a tile, side by side in vectors: 4, 2 or 1.
     pub lanes: usize,
-    pub groups: usize,
+    pub width: usize,
+    pub slices: usize,
     /// Units of a cube.
     pub units: u32,
 }
@@ -70,23 +78,32 @@ impl Tile {
         if hardware.max_bindings < BINDINGS {
             return Err(Unfit::Bindings { has: hardware.max_bindings });
         }
-        let bytes = |rows: usize| SHARED * hidden * rows * size_of::<f32>();
-        let fits = |rows: usize| bytes(rows) <= hardware.max_shared_memory_size;
-        let Some(lanes) = [4, 2, 1].into_iter().find(|&lanes| fits(lanes)) else {
-            let has = hardware.max_shared_memory_size;
-            return Err(Unfit::Shared { hidden, needed: bytes(1), has });
+        let has = hardware.max_shared_memory_size;
+        let bytes = |lanes: usize, slices: usize| {
+            (SHARED + SHARED_A_SLICE * slices) * hidden * lanes * size_of::<f32>()
+        };
+        let divides = |part: &usize| hidden.is_multiple_of(*part);
+        let width = [4, 2, 1].into_iter().find(divides).unwrap_or(1);
+        let columns = hidden / width;
+        let most = units.min(SCAN_UNITS) as usize;
+        let slices = |lanes: usize| {
+            [SLICES, 4, 2, 1].into_iter().filter(divides).find(|&slices| {
+                (slices == 1 || columns * slices <= most) && bytes(lanes, slices) <= has
+            })
         };
         // Weights are read once a tile: larger tiles read less, smaller ones keep more of the
-        // device at work. A second group of rows pays once there are more tiles than that.
+        // device at work.
         let busy = hardware.num_streaming_multiprocessors.unwrap_or(MULTIPROCESSORS) as usize;
-        let groups = if rows > 2 * lanes * busy && fits(2 * lanes) { 2 } else { 1 };
-        let wanted = (hidden * groups).next_multiple_of(32) as u32;
-        Ok(Self { lanes, groups, units: wanted.min(UNITS) })
-    }
-
-    /// Rows of a tile.
-    pub fn rows(&self) -> usize {
-        self.lanes * self.groups
+        let wide = if rows >= 4 * busy { 4 } else { 2 };
+        let Some((lanes, slices)) = [4, 2, 1]
+            .into_iter()
+            .filter(|&lanes| lanes <= wide)
+            .find_map(|lanes| slices(lanes).map(|slices| (lanes, slices)))
+        else {
+            return Err(Unfit::Shared { hidden, needed: bytes(1, 1), has });
+        };
+        let wanted = (columns * slices).next_multiple_of(32);
+        Ok(Self { lanes, width, slices, units: wanted.min(most) as u32 })
     }
 }
 
@@ -94,7 +111,8 @@ impl Shape {
     pub fn new(settings: &ModelSettings, tile: Tile, dropout: bool) -> Self {
         Self {
             hidden: settings.hidden,
-            groups: tile.groups,
+            width: tile.width,
+            slices: tile.slices,
             stages: solver::stages(settings.solver).len(),
             query_gap: settings.query_gap,
             every: settings.targets == Targets::All,

@@ -200,7 +200,7 @@ impl OnGpu {
         let first = (items + 1) * hidden;
         let offsets = Offsets::new(hidden);
         let field = settings.solver != Solver::Gru;
-        let flows = plan.substeps * shape.stages * tile.rows();
+        let flows = plan.substeps * shape.stages * tile.lanes;
         let embedded = room(events, 1);
         launcher.embed([weights, &words, &masks, &embedded], events, hidden, shape.dropout);
         let gates = room(events, 3);
