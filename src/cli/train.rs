@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
-use burn::tensor::Device;
 use serde_json::json;
 
 use super::arguments::{AblationOptions, Common, EvaluateOptions, TrainOptions, Usage};
 use super::output;
-use crate::dynamics::device::{self, DeviceChoice, DeviceInfo};
+use crate::dynamics::device;
 use crate::dynamics::parameters;
 use crate::evaluation::mean_metric;
 use crate::jobs::{Cancelled, Context};
@@ -278,8 +277,6 @@ fn resume_group(group: &str, options: &AblationOptions, common: &Common) -> Resu
     // Each run is announced by its id; its events all carry index 0.
     let context = events(common, Vec::new(), Ended::default())?;
     let prepared = Prepared::load(&shared, &context)?;
-    let info = device::choose(&common.device)?;
-    let device = info.open()?;
     for entry in &all {
         let mut dir = match entry.state {
             RunState::Interrupted | RunState::Done => store.open_run(&entry.id)?,
@@ -293,8 +290,7 @@ fn resume_group(group: &str, options: &AblationOptions, common: &Common) -> Resu
             }
             ablation::resume(dir, &config, &prepared, &common.device, &context).map_err(stopped)?;
         } else if let Some(mut summary) = entry.summary.clone().filter(|s| s.latency.is_none()) {
-            let at = (&info, &device);
-            let (_, latency) = judge(&store, &config, &summary, &prepared, at, &context)?;
+            let (_, latency) = judge(&store, &config, &summary, &prepared, &context)?;
             summary.latency = latency;
             dir.write_summary(&summary)?;
         }
@@ -314,7 +310,6 @@ fn judge<E>(
     config: &Config,
     summary: &RunSummary,
     prepared: &Prepared,
-    (info, device): (&DeviceInfo, &Device),
     context: &Context<E>,
 ) -> Result<(Vec<u32>, Option<LatencyRecord>)> {
     if prepared.record.fingerprint != summary.data.fingerprint {
@@ -325,18 +320,13 @@ fn judge<E>(
         }
         .into());
     }
-    // Some models have kernels for the CPU alone.
-    let cpu = device::choose(&DeviceChoice::Cpu)?;
-    let info = if config.model.only_on_cpu() { &cpu } else { info };
-    // As in a training that has the machine to itself.
-    let threads = info.is_cpu().then(device::cores);
     let (weights, _) = checkpoint::decode(&store.model(&summary.run)?)?;
     let weights = parameters::fit(&config.model, prepared.data.items(), weights)?;
     let (data, split) = (&prepared.data, &prepared.split);
-    let scorer = Scorer::of(prepared, &config.model, &weights, device, threads);
+    let scorer = Scorer::of(prepared, &config.model, &weights, device::cores());
     let go_on = || -> Result<(), Cancelled> { context.checkpoint() };
     let ranks = evaluation::ranks(&scorer, data, &split.test, &config.evaluation, go_on)?;
-    let latency = evaluation::latency(&scorer, data, &split.test, &info.label());
+    let latency = evaluation::latency(&scorer, data, &split.test);
     Ok((ranks, latency))
 }
 
@@ -352,22 +342,17 @@ pub fn evaluate(options: &EvaluateOptions, common: &Common) -> Result<()> {
     }
     let context = output::context::<()>(common, |()| ())?;
     let prepared = Prepared::load(&config, &context)?;
-    // Some models have kernels for the CPU alone.
-    let on_cpu = config.model.only_on_cpu();
-    let info = device::choose(if on_cpu { &DeviceChoice::Cpu } else { &common.device })?;
-    let (device, label) = (info.open()?, info.label());
-    let at = (&info, &device);
     if options.reference {
         return super::reference::print(&store, &summary, &config, &prepared, options, common);
     }
-    let (ranks, latency) = judge(&store, &config, &summary, &prepared, at, &context)?;
+    let (ranks, latency) = judge(&store, &config, &summary, &prepared, &context)?;
     let metrics = per_query(&ranks);
     let (hr10, ndcg10) = (mean_metric(&[metrics.hit]), mean_metric(&[metrics.ndcg]));
     if common.json {
         return output::json(&json!({
             "run": summary.run, "model": summary.model, "protocol": prepared.split.protocol,
             "n": ranks.len(), "hr10": hr10.mean, "hr10_ci95": hr10.ci95, "ndcg10": ndcg10.mean,
-            "ndcg10_ci95": ndcg10.ci95, "device": label, "latency_ms": latency.map(latency_json),
+            "ndcg10_ci95": ndcg10.ci95, "device": device::cpu().label(), "latency_ms": latency.map(latency_json),
             "as_trained": summary.hr10.mean == hr10.mean && summary.ndcg10.mean == ndcg10.mean,
         }));
     }

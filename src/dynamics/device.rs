@@ -1,8 +1,9 @@
-//! Where tensors live: the CPU, or a GPU through wgpu (Metal, Vulkan, DX12).
+//! Where tensors live: the CPU, or a GPU through wgpu (Metal, Vulkan, DX12) or, where that is built
+//! in, through CUDA.
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use burn::tensor::{Device, DeviceKind};
 use serde::Serialize;
@@ -69,12 +70,21 @@ impl Hardware {
 pub struct DeviceInfo {
     pub name: String,
     pub hardware: Hardware,
-    /// `flex` on the CPU, else the graphics API: `vulkan`, `metal`, `dx12`, `gl`.
+    /// `flex` on the CPU, else the API of the GPU: `vulkan`, `metal`, `dx12`, `gl`, `cuda`.
     pub api: String,
     /// Chosen when nothing is asked for.
     pub default: bool,
     #[serde(skip)]
-    kind: Option<DeviceKind>,
+    way: Way,
+}
+
+/// How burn reaches a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Way {
+    Flex,
+    Wgpu(DeviceKind),
+    #[cfg(feature = "cuda")]
+    Cuda(usize),
 }
 
 /// No such device, or it does not work.
@@ -91,14 +101,14 @@ pub enum DeviceError {
 /// Every device of this machine, the CPU first. Asks the graphics drivers, so it can take tens of
 /// milliseconds: not for the UI thread.
 pub fn devices() -> Vec<DeviceInfo> {
-    let mut devices = vec![DeviceInfo {
-        name: cpu_name(),
-        hardware: Hardware::Cpu,
-        api: "flex".to_owned(),
-        default: false,
-        kind: None,
-    }];
+    // One at a time: asking loads the drivers and unloads them again.
+    static ASKING: Mutex<()> = Mutex::new(());
+    let _asking = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut devices = vec![cpu()];
     devices.extend(gpus());
+    // After the others: a graphics API needs no toolkit, and is the default.
+    #[cfg(feature = "cuda")]
+    devices.extend(cuda());
     // Discrete before integrated before virtual before unknown.
     let rank = |hardware: Hardware| match hardware {
         Hardware::DiscreteGpu => 0,
@@ -112,6 +122,30 @@ pub fn devices() -> Vec<DeviceInfo> {
         best.default = true;
     }
     devices
+}
+
+/// The CPU, without asking the graphics drivers, which can be slow or broken.
+pub fn cpu() -> DeviceInfo {
+    DeviceInfo {
+        name: cpu_name(),
+        hardware: Hardware::Cpu,
+        api: "flex".to_owned(),
+        default: false,
+        way: Way::Flex,
+    }
+}
+
+/// The GPUs that the CUDA driver counts. By number: asking their names would open them.
+#[cfg(feature = "cuda")]
+fn cuda() -> impl Iterator<Item = DeviceInfo> {
+    let found = Device::enumerate(burn::tensor::DeviceType::Cuda).into_iter();
+    found.enumerate().map(|(index, _)| DeviceInfo {
+        name: format!("NVIDIA GPU {index}"),
+        hardware: Hardware::DiscreteGpu,
+        api: "cuda".to_owned(),
+        default: false,
+        way: Way::Cuda(index),
+    })
 }
 
 /// The adapters of the first graphics API that has a hardware one (else the first that has any),
@@ -161,7 +195,7 @@ fn gpus() -> Vec<DeviceInfo> {
                     hardware,
                     api: api.to_str().to_owned(),
                     default: false,
-                    kind: Some(kind),
+                    way: Way::Wgpu(kind),
                 })
             })
             .collect();
@@ -199,10 +233,17 @@ impl DeviceInfo {
     /// # Errors
     /// [`DeviceError::Unusable`] where the driver refuses it.
     pub fn open(&self) -> Result<Device, DeviceError> {
-        let Some(kind) = &self.kind else { return Ok(Device::flex()) };
+        if self.is_cpu() {
+            return Ok(Device::flex());
+        }
         // The backend panics where a driver fails; a window must outlive that.
         std::panic::catch_unwind(|| {
-            let device = Device::wgpu(kind.clone());
+            let device = match &self.way {
+                Way::Flex => Device::flex(),
+                Way::Wgpu(kind) => Device::wgpu(kind.clone()),
+                #[cfg(feature = "cuda")]
+                Way::Cuda(index) => Device::cuda(*index),
+            };
             let probe = burn::tensor::Tensor::<1>::ones([4], &device).sum();
             (device, probe.try_into_scalar::<f32>())
         })
@@ -235,14 +276,7 @@ impl DeviceInfo {
 /// [`DeviceError`] listing what there is.
 pub fn choose(choice: &DeviceChoice) -> Result<DeviceInfo, DeviceError> {
     if *choice == DeviceChoice::Cpu {
-        // Without asking the graphics drivers, which can be slow or broken.
-        return Ok(DeviceInfo {
-            name: cpu_name(),
-            hardware: Hardware::Cpu,
-            api: "flex".to_owned(),
-            default: false,
-            kind: None,
-        });
+        return Ok(cpu());
     }
     let all = devices();
     let names = || all.iter().map(|device| device.name.clone()).collect::<Vec<_>>().join(", ");

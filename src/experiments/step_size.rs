@@ -127,7 +127,7 @@ fn ask(
         ladder.iter().map(|(_, settings)| subjects.scorer(run, settings)).collect();
     let empty = || Answers { ranks: Vec::new(), largest: 0.0, kept: 0.0 };
     let mut answers: Vec<Answers> = ladder.iter().map(|_| empty()).collect();
-    let rows = own.rows(run.config.evaluation.batch_size.min(queries.len().max(1)));
+    let rows = own.rows(run.config.evaluation.batch_size);
     // The scores of one batch are held at a time: all of them would not find room.
     for chunk in queries.chunks(rows) {
         let whole =

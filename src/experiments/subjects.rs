@@ -1,12 +1,10 @@
 //! The finished models that a study asks again: one run, or all of a group, on the data they were
 //! trained on.
 
-use burn::tensor::Device;
-
 use super::{Event, ExperimentError, Inputs};
 use crate::data::Dataset;
 use crate::data::split::Query;
-use crate::dynamics::device::{self, DeviceInfo};
+use crate::dynamics::device;
 use crate::dynamics::parameters::{self, Matrix};
 use crate::figures::{Color, model_color};
 use crate::jobs::Context;
@@ -26,9 +24,8 @@ pub struct Subjects {
     pub models: Vec<Subject>,
     /// The run or group looked at, as it is stored with a result.
     pub named: String,
+    /// The device they are scored on.
     pub label: String,
-    info: DeviceInfo,
-    device: Device,
 }
 
 /// One model, trained with one seed or several.
@@ -69,8 +66,6 @@ impl Subjects {
         if found < FEWEST {
             return Err(ExperimentError::TooFew { found, needed: FEWEST });
         }
-        let info = device::choose(&inputs.device).map_err(TrainError::from)?;
-        let device = info.open().map_err(TrainError::from)?;
         let mut models = Vec::new();
         let mut grouped = groups(&entries);
         // As they were created, for listings begin with the newest; and solvers in their own order.
@@ -96,8 +91,8 @@ impl Subjects {
             models.push(Subject { title, color: model_color(&group.model), seeds });
         }
         name_apart(&mut models);
-        let label = info.label();
-        Ok(Self { prepared, models, named, label, info, device })
+        let label = device::cpu().label();
+        Ok(Self { prepared, models, named, label })
     }
 
     /// What they were measured on.
@@ -107,8 +102,7 @@ impl Subjects {
 
     /// A model as `settings` say, with a run's weights: its own, or with other steps of the solver.
     pub fn scorer<'a>(&'a self, run: &'a Trained, settings: &'a ModelSettings) -> Scorer<'a> {
-        let threads = self.info.is_cpu().then(device::cores);
-        Scorer::of(&self.prepared, settings, &run.weights, &self.device, threads)
+        Scorer::of(&self.prepared, settings, &run.weights, device::cores())
     }
 
     /// Ranks of the targets of `queries` over `data`, which may be other than what the model was
@@ -136,11 +130,10 @@ impl Subjects {
     ) -> Result<Vec<T>, ExperimentError> {
         let evaluation = &run.config.evaluation;
         let data = &self.prepared.data;
-        let rows = scorer.rows(evaluation.batch_size.min(queries.len().max(1)));
         let mut taken = Vec::with_capacity(queries.len());
-        for chunk in queries.chunks(rows) {
+        for chunk in queries.chunks(scorer.rows(evaluation.batch_size)) {
             context.checkpoint()?;
-            taken.extend(scorer.each(data, chunk, rows, |query, scores| {
+            taken.extend(scorer.each(data, chunk, |query, scores| {
                 let mut seen = excluded(data, query, evaluation.mask_seen);
                 // The target is ranked even where it was seen before.
                 seen.retain(|item| *item != data.item[query.target]);

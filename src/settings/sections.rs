@@ -424,7 +424,7 @@ config! {
         mask_seen: bool = false, Kind::Switch, "Mask seen items", "",
             "Leave items of the user's own history out of the ranking.";
         batch_size: usize = 256, integer_log(1, 4096), "Evaluation batch", "queries",
-            "Queries scored at once.";
+            "Queries scored at once, at most.";
     }
 
     /// Several models and seeds compared under one config.

@@ -6,6 +6,7 @@ use super::scorer::Scorer;
 use crate::data::Dataset;
 use crate::data::split::Query;
 use crate::dynamics::batch::Batch;
+use crate::dynamics::device;
 use crate::evaluation::{Latency, hit, ndcg, rank};
 use crate::jobs::Cancelled;
 use crate::runs::LatencyRecord;
@@ -68,11 +69,10 @@ pub fn ranks(
     evaluation: &EvaluationSettings,
     mut go_on: impl FnMut() -> Result<(), Cancelled>,
 ) -> Result<Vec<u32>, Cancelled> {
-    let rows = scorer.rows(evaluation.batch_size.min(queries.len().max(1)));
     let mut ranks = Vec::with_capacity(queries.len());
-    for chunk in queries.chunks(rows) {
+    for chunk in queries.chunks(scorer.rows(evaluation.batch_size)) {
         go_on()?;
-        ranks.extend(scorer.each(data, chunk, rows, |query, scores| {
+        ranks.extend(scorer.each(data, chunk, |query, scores| {
             let target = data.item[query.target] as usize;
             rank(scores, target, &excluded(data, query, evaluation.mask_seen))
         }));
@@ -86,12 +86,7 @@ const SAMPLES: std::ops::RangeInclusive<usize> = 20..=100;
 
 /// Time from a history on the host to scores on the host, for 64 requests at once and for one,
 /// after warm-up. `None` for an empty query list.
-pub fn latency(
-    scorer: &Scorer<'_>,
-    data: &Dataset,
-    queries: &[Query],
-    device: &str,
-) -> Option<LatencyRecord> {
+pub fn latency(scorer: &Scorer<'_>, data: &Dataset, queries: &[Query]) -> Option<LatencyRecord> {
     let time = |rows: usize| {
         let first = queries.first()?;
         let requests: Vec<Vec<Query>> = (0..8)
@@ -103,7 +98,7 @@ pub fn latency(
             .collect();
         let answer = |asked: &[Query]| {
             let begun = Instant::now();
-            let seen = scorer.each(data, asked, rows, |_, scores| std::hint::black_box(scores)[0]);
+            let seen = scorer.each(data, asked, |_, scores| std::hint::black_box(scores)[0]);
             std::hint::black_box(&seen);
             begun.elapsed().as_secs_f64() * 1e3
         };
@@ -122,5 +117,5 @@ pub fn latency(
         Latency::from_ms(&samples)
     };
     let (batch64, single) = (time(64)?, time(1)?);
-    Some(LatencyRecord { device: device.to_owned(), batch64, single })
+    Some(LatencyRecord { device: device::cpu().label(), batch64, single })
 }

@@ -65,7 +65,7 @@ impl Finished {
     pub fn test<E>(
         config: &Config,
         prepared: &Prepared,
-        (scorer, weights, device): (&Scorer<'_>, &[Matrix], &Device),
+        (scorer, weights): (&Scorer<'_>, &[Matrix]),
         past: Past,
         context: &Context<E>,
     ) -> Result<Self, TrainError> {
@@ -81,7 +81,7 @@ impl Finished {
             / ranks.len().max(1) as f64;
         let halving = match config.model.solver.is_attention() {
             true => 0.0,
-            false => halving(config, prepared, weights, device),
+            false => halving(config, prepared, weights),
         };
         let now = jiff::Timestamp::now();
         let summary = RunSummary {
@@ -139,7 +139,7 @@ impl Finished {
 }
 
 /// What halving every step changes in the states of a few test queries.
-fn halving(config: &Config, prepared: &Prepared, weights: &[Matrix], device: &Device) -> f64 {
+fn halving(config: &Config, prepared: &Prepared, weights: &[Matrix]) -> f64 {
     let probe = &prepared.split.test[..prepared.split.test.len().min(64)];
     let probe = evaluate::batch_of(
         &prepared.data,
@@ -148,7 +148,7 @@ fn halving(config: &Config, prepared: &Prepared, weights: &[Matrix], device: &De
         prepared.split.input_len,
         &config.model,
     );
-    let tensors = parameters::upload(weights, device);
+    let tensors = parameters::upload(weights, &Device::flex());
     System1::new(&config.model, &tensors).step_halving_error(&probe)
 }
 

@@ -1,13 +1,11 @@
 //! A run and an adapter made one: a new run whose weights answer as both together.
 
-use burn::tensor::Device;
-
 use super::adapter::AdapterFile;
 use super::evaluate;
 use super::finished::{Finished, Past, valid_ndcg10};
 use super::scorer::Scorer;
 use super::{Prepared, TrainError, checkpoint};
-use crate::dynamics::device::{self, DeviceChoice};
+use crate::dynamics::device;
 use crate::dynamics::parameters;
 use crate::jobs::Context;
 use crate::runs::{Origin, RunStore, RunSummary};
@@ -42,8 +40,7 @@ pub fn merge<E>(
     let adapter = AdapterFile::decode(file, bytes, &config.model, &weights)?;
     let merged = parameters::fit(&config.model, items, adapter.merge(&weights))?;
     context.progress(None, "Testing the merged weights");
-    let (flex, info) = (Device::flex(), device::choose(&DeviceChoice::Cpu)?);
-    let scorer = Scorer::of(&prepared, &config.model, &merged, &flex, Some(device::cores()));
+    let scorer = Scorer::of(&prepared, &config.model, &merged, device::cores());
     let past = Past {
         valid_ndcg10: valid_ndcg10(&config, &prepared, &scorer, context)?,
         best_epoch: base.best_epoch,
@@ -58,10 +55,9 @@ pub fn merge<E>(
             domain: adapter.domain.clone(),
         }),
     };
-    let mut finished =
-        Finished::test(&config, &prepared, (&scorer, &merged, &flex), past, context)?;
+    let mut finished = Finished::test(&config, &prepared, (&scorer, &merged), past, context)?;
     let (data, test) = (&prepared.data, &prepared.split.test);
-    finished.summary.latency = evaluate::latency(&scorer, data, test, &info.label());
+    finished.summary.latency = evaluate::latency(&scorer, data, test);
     // Only now: a run that is begun and not finished would be taken for a training to resume.
     let mut dir =
         store.create(&format!("{}-s{}-merged", config.model.solver.word(), base.seed), &config)?;

@@ -1,7 +1,5 @@
-//! System 1 ready to score held-out queries: on the CPU in the kernels that serving answers with,
-//! elsewhere in tensors.
-
-use burn::tensor::Device;
+//! System 1 ready to score held-out queries, in the kernels that serving answers with: on the CPU,
+//! wherever it was trained.
 
 use super::Prepared;
 use super::evaluate::batch_of;
@@ -9,11 +7,9 @@ use crate::data::Dataset;
 use crate::data::split::Query;
 use crate::dynamics::attention::{self, Reader};
 use crate::dynamics::batch::warp;
-use crate::dynamics::device::cores;
 use crate::dynamics::excitation::{Moment, Timeline};
-use crate::dynamics::model::System1;
 use crate::dynamics::packed::{PackedSystem1, Step, Workspace};
-use crate::dynamics::parameters::{self, Matrix};
+use crate::dynamics::parameters::Matrix;
 use crate::settings::ModelSettings;
 
 /// Queries that one core scores at once.
@@ -27,100 +23,74 @@ pub struct Scorer<'a> {
     items: usize,
     input_len: usize,
     model: Model,
+    threads: usize,
     timeline: Option<&'a Timeline>,
 }
 
 enum Model {
-    Tensors(Box<System1>),
-    Packed { system: Box<PackedSystem1>, threads: usize },
-    Attention { reader: Box<Reader>, threads: usize },
+    Packed(Box<PackedSystem1>),
+    Attention(Box<Reader>),
 }
 
 impl<'a> Scorer<'a> {
-    /// From `weights` in the order of [`parameters`]; histories have at most `input_len` events.
-    /// `threads` of the CPU, or none to score in tensors on `device`; attention is on the CPU always.
+    /// From `weights` in the order of [`crate::dynamics::parameters`], on so many threads; histories
+    /// have at most `input_len` events.
     pub fn new(
         settings: &'a ModelSettings,
         (items, input_len): (usize, usize),
         weights: &[Matrix],
-        device: &Device,
-        threads: Option<usize>,
+        threads: usize,
     ) -> Self {
-        let model = match threads {
-            _ if settings.solver.is_attention() => Model::Attention {
-                reader: Box::new(Reader::new(settings, items, weights)),
-                threads: threads.unwrap_or(1).max(1),
-            },
-            Some(threads) => Model::Packed {
-                system: Box::new(PackedSystem1::new(settings, items, weights)),
-                threads: threads.max(1),
-            },
-            None => {
-                let tensors = parameters::upload(weights, device);
-                Model::Tensors(Box::new(System1::new(settings, &tensors)))
-            }
+        let model = if settings.solver.is_attention() {
+            Model::Attention(Box::new(Reader::new(settings, items, weights)))
+        } else {
+            Model::Packed(Box::new(PackedSystem1::new(settings, items, weights)))
         };
-        Self { settings, items, input_len, model, timeline: None }
+        Self { settings, items, input_len, model, threads: threads.max(1), timeline: None }
     }
 
     /// The same over the data of `prepared`, with the item dynamics that its scores are lifted by.
-    /// Models that have kernels for the CPU alone are on the CPU whatever the device.
     pub fn of(
         prepared: &'a Prepared,
         settings: &'a ModelSettings,
         weights: &[Matrix],
-        device: &Device,
-        threads: Option<usize>,
+        threads: usize,
     ) -> Self {
         let sizes = (prepared.data.items(), prepared.split.input_len);
-        let threads = threads.or_else(|| settings.only_on_cpu().then(cores));
         let timeline = prepared.timeline_for(settings);
-        Self { timeline, ..Self::new(settings, sizes, weights, device, threads) }
+        Self { timeline, ..Self::new(settings, sizes, weights, threads) }
     }
 
-    /// Queries that are scored at once, at most `wanted`, so that the scores of a large catalogue
-    /// find room.
+    /// Queries that are scored at once: a few for every thread, at most `wanted`, and fewer where the
+    /// scores of a large catalogue would not find room.
     pub fn rows(&self, wanted: usize) -> usize {
-        let most = (SCORES / self.items.max(1)).max(1);
-        match &self.model {
-            Model::Tensors(_) => wanted.clamp(1, most),
-            // Every thread has its own.
-            Model::Packed { threads, .. } | Model::Attention { threads, .. } => {
-                (ROWS * threads).min(most.max(*threads))
-            }
-        }
+        let most = (SCORES / self.items.max(1)).max(self.threads);
+        (ROWS * self.threads).min(most).min(wanted.max(1))
     }
 
     /// Hand the scores of all items, `[N]`, for each of `queries` to `take`, whose results come back
-    /// in the order of the queries. At most `rows` queries, which is what tensors are padded to.
+    /// in the order of the queries.
     pub fn each<T: Send>(
         &self,
         data: &Dataset,
         queries: &[Query],
-        rows: usize,
         take: impl Fn(&Query, &[f32]) -> T + Sync,
     ) -> Vec<T> {
         let judge = |queries: &[Query], scores: &[f32]| -> Vec<T> {
             queries.iter().zip(scores.chunks(self.items)).map(|(q, row)| take(q, row)).collect()
         };
         match &self.model {
-            Model::Tensors(system) => {
-                let batch = batch_of(data, queries, rows, self.input_len, self.settings);
-                let scores = system.forward(&batch).into_data();
-                // Scores are f32 on every device we open.
-                judge(queries, scores.as_slice::<f32>().unwrap_or_default())
-            }
-            Model::Packed { system, threads } => {
-                let share = queries.len().div_ceil(*threads).max(1);
+            Model::Packed(system) => {
+                let share = queries.len().div_ceil(self.threads).max(1);
                 shared(queries, share, |queries| {
                     let mut workspace = system.workspace();
                     let of = (self.settings, self.timeline);
                     judge(queries, &scores(system, of, data, queries, &mut workspace))
                 })
             }
-            Model::Attention { reader, threads } => {
+            Model::Attention(reader) => {
                 // What is read together must not depend on the number of threads.
-                let share = queries.len().div_ceil(*threads).next_multiple_of(attention::ROWS);
+                let share = queries.len().div_ceil(self.threads).next_multiple_of(attention::ROWS);
                 shared(queries, share.max(1), |queries| {
                     let len = self.input_len;
                     let batch = batch_of(data, queries, queries.len(), len, self.settings);

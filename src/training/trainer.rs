@@ -16,6 +16,7 @@ use super::evaluate::{self, per_query};
 use super::negatives::Proposals;
 use super::scorer::Scorer;
 use super::{Prepared, TrainError, TrainEvent};
+use crate::dynamics::device::cores;
 use crate::dynamics::excitation::Timeline;
 use crate::dynamics::parameters::{self, Matrix};
 use crate::jobs::Context;
@@ -36,7 +37,7 @@ pub struct Task<'a> {
     pub config: &'a Config,
     pub prepared: &'a Prepared,
     pub device: &'a Device,
-    /// On the CPU, threads for its own kernels; `None` trains in tensors on `device`.
+    /// On the CPU, threads for its own kernels; `None` trains on `device`.
     pub threads: Option<usize>,
     /// As shown beside its numbers.
     pub device_label: &'a str,
@@ -381,10 +382,10 @@ impl Task<'_> {
         self.prepared.timeline_for(&self.config.model)
     }
 
-    /// A model of these weights, where this training takes place.
+    /// A model of these weights, on as many threads as this training has.
     fn scorer(&self, weights: &[Matrix]) -> Scorer<'_> {
-        let Self { config, prepared, device, .. } = self;
-        Scorer::of(prepared, &config.model, weights, device, self.threads)
+        let threads = self.threads.unwrap_or_else(cores);
+        Scorer::of(self.prepared, &self.config.model, weights, threads)
     }
 
     fn learner(&self, weights: Vec<Matrix>, moments: Option<Moments>) -> Learner {

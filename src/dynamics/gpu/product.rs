@@ -117,10 +117,8 @@ pub(super) fn product<N: Size>(
             put::<N>(out, base + m * at.n, n, at.n, sums[i], form.add);
         }
     }
-    if comptime!(form.ones) {
-        if CUBE_POS_Y == 0 && row == 0 {
-            put::<N>(out, base + at.m * at.n, n, at.n, ones, form.add);
-        }
+    if comptime!(form.ones) && CUBE_POS_Y == 0 && row == 0 {
+        put::<N>(out, base + at.m * at.n, n, at.n, ones, form.add);
     }
 }
 

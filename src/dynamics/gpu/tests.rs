@@ -17,9 +17,12 @@ use crate::dynamics::model::{self, System1};
 use crate::dynamics::parameters::{self, Matrix};
 use crate::settings::{Head, ModelSettings, Solver, Targets};
 
-/// An adapter, or a word that there is none.
+/// The adapter that DEEPM3_TEST_DEVICE names, or any, or a word that there is none.
 fn gpu() -> Option<Device> {
-    let found = devices().into_iter().find(|device| device.hardware != Hardware::Cpu);
+    let asked = std::env::var("DEEPM3_TEST_DEVICE").unwrap_or_default();
+    let found = devices().into_iter().find(|device| {
+        device.hardware != Hardware::Cpu && device.label().to_lowercase().contains(&asked)
+    });
     let Some(found) = found else {
         println!("skipped: this machine has no GPU adapter, not even a software one");
         return None;

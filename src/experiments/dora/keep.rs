@@ -1,9 +1,7 @@
 //! The source model kept as a run, so that its adapters have a model that they can be put on.
 
-use burn::tensor::Device;
-
 use super::{ABOUT, Outcome, Shift};
-use crate::dynamics::device::{self, DeviceChoice};
+use crate::dynamics::device;
 use crate::dynamics::parameters;
 use crate::experiments::ExperimentError;
 use crate::jobs::Context;
@@ -29,25 +27,23 @@ pub fn keep<E>(
     let (weights, _) = checkpoint::decode(weights)?;
     let weights =
         parameters::fit(&config.model, prepared.data.items(), weights).map_err(TrainError::from)?;
-    let info = device::choose(&DeviceChoice::Cpu).map_err(TrainError::from)?;
-    let (flex, cores) = (Device::flex(), Some(device::cores()));
-    let scorer = Scorer::of(prepared, &config.model, &weights, &flex, cores);
+    let scorer = Scorer::of(prepared, &config.model, &weights, device::cores());
     let past = Past {
         valid_ndcg10: valid_ndcg10(&config, prepared, &scorer, context)?,
         best_epoch: config.training.epochs,
         epochs: config.training.epochs,
         train_loss: outcome.source_loss,
         seconds: outcome.source_seconds,
-        device: info.label(),
+        device: device::cpu().label(),
         origin: Some(Origin::Experiment {
             experiment: ABOUT.word.to_owned(),
             about: format!("a source model that never learned to predict {}", shift.name),
         }),
     };
-    let tested = (&scorer, weights.as_slice(), &flex);
+    let tested = (&scorer, weights.as_slice());
     let mut finished = Finished::test(&config, prepared, tested, past, context)?;
     let (data, test) = (&prepared.data, &prepared.split.test);
-    finished.summary.latency = evaluate::latency(&scorer, data, test, &info.label());
+    finished.summary.latency = evaluate::latency(&scorer, data, test);
     let label = format!("{}-s{}-source", config.model.solver.word(), config.training.seed);
     let mut dir = store.create(&label, &config)?;
     let (summary, _) = finished.write(&mut dir)?;

@@ -198,8 +198,7 @@ impl Setting<'_> {
     /// Mean NDCG@10 on the test queries of the source and of the target domain.
     fn judge(&self, weights: &[Matrix]) -> Result<[f64; 2], ExperimentError> {
         let (config, prepared) = (self.config, self.prepared);
-        let cores = Some(device::cores());
-        let scorer = Scorer::of(prepared, &config.model, weights, &Device::flex(), cores);
+        let scorer = Scorer::of(prepared, &config.model, weights, device::cores());
         let mut means = [0.0; 2];
         for (mean, queries) in means.iter_mut().zip(&self.shift.test) {
             let go_on = || (self.go_on)();

@@ -1,7 +1,5 @@
 //! An untrained model on the built-in set is enough to see that both systems are asked rightly.
 
-use burn::tensor::Device;
-
 use super::*;
 use crate::data::drift::{DriftOptions, drift};
 use crate::dynamics::parameters;
@@ -41,7 +39,7 @@ fn system_1_ranks_as_evaluation_does() {
         let mut queries = model.split.test.clone();
         queries.sort_by_key(|query| model.data.time[query.target]);
         let sizes = (model.data.items(), model.split.input_len);
-        let scorer = Scorer::new(&config.model, sizes, &weights, &Device::flex(), None);
+        let scorer = Scorer::new(&config.model, sizes, &weights, 1);
         let expected =
             evaluate::ranks(&scorer, &model.data, &queries, &config.evaluation, || Ok(())).unwrap();
         let ours: Vec<u32> = replay.requests.iter().map(|request| request.rank[0]).collect();

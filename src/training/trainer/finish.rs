@@ -38,7 +38,7 @@ impl Training<'_> {
             origin: None,
         };
         let scorer = task.scorer(&weights);
-        let tested = (&scorer, weights.as_slice(), task.device);
+        let tested = (&scorer, weights.as_slice());
         let finished = Finished::test(task.config, task.prepared, tested, past, context)?;
         let (summary, ranks) = finished.write(dir)?;
         Ok(Trained { summary, ranks, weights })
@@ -52,7 +52,6 @@ impl Trained {
             &task.scorer(&self.weights),
             &task.prepared.data,
             &task.prepared.split.test,
-            task.device_label,
         )
     }
 }
