@@ -48,6 +48,7 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
             BenchWhat::Step if info.is_cpu() => {
                 Some(on_cpu(&model, &weights, &batch, options.repeats))
             }
+            BenchWhat::Step if !solver.on_gpus() => None,
             BenchWhat::Step => {
                 Some(on_device(&model, &weights, &batch, &info.open()?, options.repeats)?)
             }
@@ -89,7 +90,12 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
         println!("{:<6} {step:>9} {many:>19.2} {one:>12.3}", solver.title());
     }
     for (solver, step, ..) in rows {
-        let Some(Measured { ms, kernels, launches }) = step else { continue };
+        let Some(Measured { ms, kernels, launches }) = step else {
+            if options.what == BenchWhat::Step {
+                println!("{}: trains on the CPU, whatever the device", solver.title());
+            }
+            continue;
+        };
         let launches = launches.map_or(String::new(), |count| format!(", {count} launches"));
         let share = ceiling.map_or(String::new(), |ceiling| {
             let reached = step_gflop(solver, batch.rows) / (ms / 1e3) / ceiling;
@@ -247,13 +253,9 @@ fn forward(packed: &PackedSystem1, rows: usize, repeats: usize) -> f64 {
             .zip(states.chunks_mut(share * packed.hidden()))
             .zip(scores.chunks_mut(share * packed.items()))
             .zip(&mut workspaces);
-        pool::run(
-            pool::threads(0),
-            parts.collect(),
-            |(((histories, states), scores), workspace)| {
-                answer(histories, states, scores, workspace);
-            },
-        );
+        pool::run(0, parts.collect(), |(((histories, states), scores), workspace)| {
+            answer(histories, states, scores, workspace);
+        });
         std::hint::black_box(&scores);
     })
 }

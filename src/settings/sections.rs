@@ -91,6 +91,11 @@ impl Solver {
     pub fn is_attention(self) -> bool {
         matches!(self, Self::SasRec | Self::TiSasRec)
     }
+
+    /// Whether there are kernels for GPUs: for a state that waits, and one that a free field moves.
+    pub fn on_gpus(self) -> bool {
+        matches!(self, Self::Gru | Self::Euler | Self::Rk4)
+    }
 }
 
 choice! {
@@ -149,9 +154,10 @@ choice! {
 }
 
 impl ModelSettings {
-    /// Whether only the CPU has kernels for it: attention, and item dynamics.
+    /// Whether only the CPU has kernels for it: attention, flows without a tanh field, and item
+    /// dynamics.
     pub fn only_on_cpu(&self) -> bool {
-        self.solver.is_attention() || self.item_dynamics != ItemDynamics::None
+        !self.solver.on_gpus() || self.item_dynamics != ItemDynamics::None
     }
 }
 

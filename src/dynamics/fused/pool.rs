@@ -35,10 +35,10 @@ pub(crate) fn inside<R: Send>(asked: usize, work: impl FnOnce() -> R + Send) -> 
     }
 }
 
-/// Do every task once, on at most `threads` threads, this one among them. Tasks are handed out in
-/// order; what a task computes must not depend on which thread took it.
-pub(crate) fn run<T: Send>(threads: usize, tasks: Vec<T>, work: impl Fn(T) + Sync) {
-    let threads = threads.min(tasks.len());
+/// Do every task once, on at most `asked` threads, this one among them, or one a core where it is 0.
+/// Tasks are handed out in order; what a task computes must not depend on which thread took it.
+pub(crate) fn run<T: Send>(asked: usize, tasks: Vec<T>, work: impl Fn(T) + Sync) {
+    let threads = threads(asked).min(tasks.len());
     if threads <= 1 || POOL.is_none() {
         return tasks.into_iter().for_each(work);
     }

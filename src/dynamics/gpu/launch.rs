@@ -4,9 +4,9 @@ use std::cell::Cell;
 
 use cubecl::client::Client;
 use cubecl::prelude::*;
-use cubecl::server::Handle;
 
 use super::backward::backward;
+use super::buffer::{At, Buffer};
 use super::forward::{ExtentLaunch, forward};
 use super::product::{EACH, Form, PlacesLaunch, TILE, fold, product};
 use super::reduce::{RatesLaunch, adam, cross_entropy, measure, squares};
@@ -21,41 +21,6 @@ const CUBES: usize = 512;
 const DEPTH: usize = 128;
 /// Cubes that sum squares.
 const SUMS: u32 = 256;
-
-/// Values of four bytes on the device.
-#[derive(Clone)]
-pub(super) struct Buffer {
-    pub handle: Handle,
-    len: usize,
-}
-
-impl Buffer {
-    fn arg(&self) -> BufferArg {
-        self.vectors(1)
-    }
-
-    /// As vectors of `lanes` values.
-    fn vectors(&self, lanes: usize) -> BufferArg {
-        // SAFETY: `Launcher` makes the handle for `len` values of four bytes, and nothing changes
-        // either of them.
-        unsafe { BufferArg::from_raw_parts(self.handle.clone(), self.len / lanes) }
-    }
-}
-
-/// One factor or the result of a product: where in which buffer.
-#[derive(Clone, Copy)]
-pub(super) struct At<'a> {
-    pub buffer: &'a Buffer,
-    pub first: usize,
-    /// Columns as stored; not used of a result, which is dense.
-    pub width: usize,
-}
-
-impl<'a> At<'a> {
-    pub fn new(buffer: &'a Buffer, first: usize, width: usize) -> Self {
-        Self { buffer, first, width }
-    }
-}
 
 /// The client of a device.
 pub(super) struct Launcher {
@@ -117,7 +82,7 @@ impl Launcher {
     pub fn room(&self, len: usize) -> Buffer {
         // No graphics API binds an empty buffer.
         let len = len.max(4);
-        Buffer { handle: self.client.empty(len * size_of::<f32>()), len }
+        Buffer::new(self.client.empty(len * size_of::<f32>()), len)
     }
 
     pub fn floats(&self, values: &[f32]) -> Buffer {
@@ -125,12 +90,12 @@ impl Launcher {
             return self.room(0);
         }
         let handle = self.client.create_from_slice(f32::as_bytes(values));
-        Buffer { handle, len: values.len() }
+        Buffer::new(handle, values.len())
     }
 
     pub fn words(&self, values: &[u32]) -> Buffer {
         let handle = self.client.create_from_slice(u32::as_bytes(values));
-        Buffer { handle, len: values.len() }
+        Buffer::new(handle, values.len())
     }
 
     /// out ← A·B, M × K by K × N, or with a row of ones under A.

@@ -3,12 +3,13 @@
 //!
 //! Users are independent, so the whole recurrence is one launch forward and one back: a cube takes a
 //! tile of rows, keeps their states in shared memory and loops over positions, substeps and stages
-//! inside the kernel (`forward`, `backward`; `inner` multiplies there). What is the same at every position is taken out of the
-//! loop: x·Wᵢ before it, the gradients of the weights after it, as products over all rows at once
-//! (`product`). `rows` embeds items and gathers the embedding's gradient item by item, `reduce` is
-//! the cross entropy, the gradient's norm and Adam over all parameters at once. `plan` lays a batch
-//! out, `shape` fits the tiles to a device, `launch` is the one place where kernels are started and
-//! counted, `step` puts all together.
+//! inside the kernel (`forward`, `backward`; `inner` multiplies there). What is the same at every
+//! position is taken out of the loop: x·Wᵢ before it, the gradients of the weights after it, as
+//! products over all rows at once (`product`). `rows` embeds items and gathers the embedding's
+//! gradient item by item, `reduce` is the cross entropy, the gradient's norm and Adam over all
+//! parameters at once. `plan` lays a batch out, `shape` fits the tiles to a device, `launch` is the
+//! one place where kernels are started and counted, `buffer` what they are given, `step` puts all
+//! together.
 //!
 //! A step is 18 launches with a field (GRU: 16; a tied head one more), and one more for each product
 //! whose sum is cut into parts to keep the device busy. At DeepM3's size (batch 64, 19 events, H 128,
@@ -21,6 +22,7 @@
 //! and sum in one order: a device gives the same bits every time.
 
 mod backward;
+mod buffer;
 mod forward;
 mod inner;
 mod launch;

@@ -6,7 +6,8 @@ use cubecl::ir::HardwareProperties;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
-use super::launch::{At, Buffer, Launcher, Scan, Segments};
+use super::buffer::{At, Buffer};
+use super::launch::{Launcher, Scan, Segments};
 use super::plan::Plan;
 use super::product::Form;
 use super::reduce::RatesLaunch;
@@ -76,8 +77,7 @@ impl OnGpu {
         let DispatchDevice::Cube(device) = device.as_dispatch() else {
             return Err(Unfit::NoGpu);
         };
-        // The kernels know a state that waits and one that a free field moves.
-        if !matches!(settings.solver, Solver::Gru | Solver::Euler | Solver::Rk4) {
+        if !settings.solver.on_gpus() {
             return Err(Unfit::Flow { model: settings.solver.title() });
         }
         let client = device.client();

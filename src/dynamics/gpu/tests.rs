@@ -7,7 +7,8 @@ use cubecl::prelude::CubeElement;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::launch::{At, Launcher};
+use super::buffer::At;
+use super::launch::Launcher;
 use super::product::Form;
 use super::{OnGpu, Unfit};
 use crate::dynamics::batch::Batch;
