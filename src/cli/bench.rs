@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
-use super::arguments::{BenchOptions, BenchWhat, Common};
+use super::arguments::{BenchOptions, BenchWhat, Common, Usage};
 use super::output;
 use crate::dynamics::batch::Batch;
 use crate::dynamics::device;
@@ -34,6 +34,11 @@ const HOW: Update = Update { learning_rate: 1e-3, weight_decay: 0.0, clip_norm: 
 pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
     if options.what == BenchWhat::Scale {
         return super::scale::scale(options, common);
+    }
+    if let Some(other) = options.solvers.iter().find(|solver| solver.is_attention()) {
+        let title = other.title();
+        let message = format!("{title} has no state that a step could be timed with; leave it out");
+        return Err(Usage(message).into());
     }
     let context = output::context::<()>(common, |()| ())?;
     let info = device::choose(&common.device)?;

@@ -352,7 +352,8 @@ pub fn evaluate(options: &EvaluateOptions, common: &Common) -> Result<()> {
         return output::json(&json!({
             "run": summary.run, "model": summary.model, "protocol": prepared.split.protocol,
             "n": ranks.len(), "hr10": hr10.mean, "hr10_ci95": hr10.ci95, "ndcg10": ndcg10.mean,
-            "ndcg10_ci95": ndcg10.ci95, "device": device::cpu().label(), "latency_ms": latency.map(latency_json),
+            "ndcg10_ci95": ndcg10.ci95, "device": device::cpu().label(),
+            "latency_ms": latency.map(latency_json),
             "as_trained": summary.hr10.mean == hr10.mean && summary.ndcg10.mean == ndcg10.mean,
         }));
     }

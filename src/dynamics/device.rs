@@ -233,9 +233,6 @@ impl DeviceInfo {
     /// # Errors
     /// [`DeviceError::Unusable`] where the driver refuses it.
     pub fn open(&self) -> Result<Device, DeviceError> {
-        if self.is_cpu() {
-            return Ok(Device::flex());
-        }
         // The backend panics where a driver fails; a window must outlive that.
         std::panic::catch_unwind(|| {
             let device = match &self.way {

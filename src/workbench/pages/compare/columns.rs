@@ -71,7 +71,7 @@ impl CellValue {
 
 /// Every column there is: facts and metrics, then the settings.
 pub fn all() -> Vec<ColumnInfo> {
-    let facts: [(&str, &str, f32, bool, Better); 15] = [
+    let facts: [(&str, &str, f32, bool, Better); 16] = [
         ("state", "State", 100.0, false, Better::Neither),
         ("ndcg10", "NDCG@10", 135.0, true, Better::More),
         ("hr10", "HR@10", 135.0, true, Better::More),
@@ -86,6 +86,7 @@ pub fn all() -> Vec<ColumnInfo> {
         ("params", "Parameters", 110.0, true, Better::Neither),
         ("data", "Data", 105.0, false, Better::Neither),
         ("device", "Trained on", 190.0, false, Better::Neither),
+        ("origin", "Comes from", 260.0, false, Better::Neither),
         ("created", "Started (UTC)", 165.0, true, Better::Neither),
     ];
     let facts = facts.into_iter().map(|(id, title, width, figures, better)| ColumnInfo {
@@ -131,6 +132,9 @@ pub fn value(row: &Row, id: &str) -> CellValue {
         "params" => CellValue::number(row.params.map(|n| n as f64), |n| format::count(n as u64)),
         "data" => CellValue::text(row.data.as_str()),
         "device" => CellValue::text(row.device.as_str()),
+        "origin" => CellValue::text(
+            row.origin.as_ref().map_or_else(|| "training".to_owned(), ToString::to_string),
+        ),
         "created" => CellValue {
             text: row.created_text(),
             number: Some(row.created.as_millisecond() as f64),
@@ -267,6 +271,23 @@ mod tests {
         choice.descending = false;
         sort(&mut rows, &choice);
         assert_eq!(keys(&rows), ["c", "b", "a"]);
+    }
+
+    #[test]
+    fn merged_weights_say_where_they_come_from() {
+        let trained = sample("a", Solver::Gru);
+        let said = |row: &Row| ["state", "origin"].map(|id| value(row, id).text);
+        assert_eq!(said(&trained), ["done", "training"]);
+        let origin = crate::runs::Origin::Merged {
+            run: "a".to_owned(),
+            adapter: "adapter-dora.safetensors".to_owned(),
+            fingerprint: "abc".to_owned(),
+            domain: "later".to_owned(),
+        };
+        let merged = Row { origin: Some(origin), archived: true, ..trained };
+        let [state, origin] = said(&merged);
+        assert_eq!(state, "done, merged, archived");
+        assert!(origin.starts_with("run a with the adapter adapter-dora"), "{origin}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A line of the run table: one run, or several that differ only in their seed.
 
 use crate::evaluation::Estimate;
-use crate::runs::{Group, Judged, RunEntry, RunState};
+use crate::runs::{Group, Judged, Origin, RunEntry, RunState};
 use crate::settings::{Config, Solver};
 use crate::workbench::format;
 
@@ -21,6 +21,8 @@ pub struct Row {
     /// Of a finished run: what its metrics were measured on.
     pub judged: Option<Judged>,
     pub device: String,
+    /// Where the weights come from, where that is not a training as the settings say.
+    pub origin: Option<Origin>,
     pub config: Option<Config>,
     pub hr10: Option<Estimate>,
     pub ndcg10: Option<Estimate>,
@@ -67,7 +69,9 @@ impl Row {
             RunState::Interrupted => "interrupted",
             RunState::Broken(_) => "broken",
         };
-        if self.archived { format!("{word}, archived") } else { word.to_owned() }
+        let merged = matches!(self.origin, Some(Origin::Merged { .. })).then_some("merged");
+        let archived = self.archived.then_some("archived");
+        [Some(word), merged, archived].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
     /// When it was started, in UTC.
@@ -94,6 +98,7 @@ impl Row {
             data: summary.map(|summary| summary.data.name.clone()).unwrap_or_default(),
             judged: summary.map(Judged::of),
             device: summary.map(|summary| summary.device.clone()).unwrap_or_default(),
+            origin: summary.and_then(|summary| summary.origin.clone()),
             config,
             hr10: summary.map(|summary| summary.hr10),
             ndcg10: summary.map(|summary| summary.ndcg10),
@@ -174,6 +179,7 @@ pub fn sample(id: &str, solver: Solver) -> Row {
             mask_seen: config.evaluation.mask_seen,
         }),
         device: "CPU".to_owned(),
+        origin: None,
         config: Some(config),
         hr10: None,
         ndcg10: None,

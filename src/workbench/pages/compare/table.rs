@@ -142,9 +142,12 @@ impl TableDelegate for Runs<'_> {
             }
             None => paint(ui, rect, figures, &value.text, font, color, None),
         }
-        if let crate::runs::RunState::Broken(why) = &row.state
-            && id == "state"
-        {
+        let why = match (&row.state, &row.origin) {
+            (crate::runs::RunState::Broken(why), _) => Some(why.clone()),
+            (_, Some(origin)) => Some(format!("Its weights come from {origin}")),
+            _ => None,
+        };
+        if let Some(why) = why.filter(|_| id == "state") {
             let response = ui.interact(rect, ui.scope_id().with("why"), Sense::hover());
             response.on_hover_text(why);
         }
