@@ -411,6 +411,8 @@ config! {
             "Stop after this many epochs without a better validation NDCG@10; 0 never stops early.";
         seed: usize = 42, integer(0, 4_294_967_295), "Seed", "",
             "Fixes initial weights, batch order and dropout.";
+        averaging: f64 = 0.0, number(0.0, 20.0), "Average the weights", "",
+            "Validate and keep averages of the weights over the steps so far, of which about the last 1/n counts, as 4 for the last quarter (polynomial decay, Shamir & Zhang 2013); 0 keeps the weights as they are. On the CPU.";
         keep_best: bool = true, Kind::Switch, "Keep the best epoch", "",
             "Keep the weights of the best validation epoch instead of the last.";
         negatives: usize = 0, Kind::Integer { min: 0, max: 1_000_000, logarithmic: false }, "Sampled items", "a step",

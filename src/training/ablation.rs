@@ -193,6 +193,7 @@ pub(super) fn check(config: &Config) -> Result<(), TrainError> {
             Err(TrainError::Sampled("model.item_dynamics"))
         }
         _ if training.mask_seen => Err(TrainError::Sampled("training.mask_seen")),
+        _ if training.averaging > 0.0 => Err(TrainError::Sampled("training.averaging")),
         _ => Ok(()),
     }
 }
@@ -212,7 +213,8 @@ impl Place {
         if chosen.is_cpu() {
             return Ok(Self { label: chosen.label(), threads });
         }
-        if config.model.only_on_cpu() || config.training.mask_seen {
+        let Config { model, training, .. } = config;
+        if model.only_on_cpu() || training.mask_seen || training.averaging > 0.0 {
             let cpu = device::choose(&device::DeviceChoice::Cpu)?;
             return Ok(Self { label: cpu.label(), threads });
         }

@@ -52,6 +52,8 @@ pub struct Checkpoint {
     pub parameters: Vec<Matrix>,
     pub first_moment: Vec<Matrix>,
     pub second_moment: Vec<Matrix>,
+    /// Averages of the parameters; empty where they are not averaged.
+    pub averaged: Vec<Matrix>,
     /// Weights of the best epoch; empty before the first validation.
     pub best: Vec<Matrix>,
 }
@@ -69,6 +71,7 @@ impl Checkpoint {
             ("parameters", &self.parameters),
             ("first_moment", &self.first_moment),
             ("second_moment", &self.second_moment),
+            ("averaged", &self.averaged),
             ("best", &self.best),
         ];
         let matrices = parts.iter().flat_map(|(part, matrices)| {
@@ -90,6 +93,7 @@ impl Checkpoint {
             parameters: Vec::new(),
             first_moment: Vec::new(),
             second_moment: Vec::new(),
+            averaged: Vec::new(),
             best: Vec::new(),
         };
         for mut matrix in matrices {
@@ -103,6 +107,7 @@ impl Checkpoint {
                 "parameters" => checkpoint.parameters.push(matrix),
                 "first_moment" => checkpoint.first_moment.push(matrix),
                 "second_moment" => checkpoint.second_moment.push(matrix),
+                "averaged" => checkpoint.averaged.push(matrix),
                 "best" => checkpoint.best.push(matrix),
                 other => return Err(unusable(format!("unexpected part `{other}`"))),
             }
@@ -187,6 +192,7 @@ mod tests {
             parameters: vec![matrix("a", 1.0)],
             first_moment: vec![matrix("a", 2.0)],
             second_moment: vec![matrix("a", 3.0)],
+            averaged: vec![matrix("a", 5.0)],
             best: vec![matrix("a", 4.0)],
         }
     }

@@ -1,5 +1,6 @@
 //! One training: from a config and prepared data to a finished run folder.
 
+mod averaged;
 mod finish;
 mod learner;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use crate::jobs::Context;
 use crate::runs::{MetricRecord, RunDir};
 use crate::settings::Config;
 
+use averaged::Averaged;
 pub use finish::Trained;
 use learner::{Learner, Measured, Moments};
 use random::epoch_order;
@@ -103,6 +105,8 @@ struct Training<'a> {
     /// How items are drawn, where a step scores drawn ones only.
     proposals: Option<Proposals>,
     position: Position,
+    /// What is validated and kept in the place of the weights, where they are averaged.
+    averaged: Option<Averaged>,
     best: Vec<Matrix>,
     loss_sum: f64,
     last_loss: f64,
@@ -120,8 +124,11 @@ impl<'a> Training<'a> {
         let (model, items) = (&task.config.model, task.prepared.data.items());
         let fingerprint = &task.prepared.record.fingerprint;
         let initial = parameters::initial(model, items, task.config.training.seed as u64);
+        let power = task.config.training.averaging;
+        let averaged = |matrices| (power > 0.0).then(|| Averaged::new(power, matrices));
         let mut training = Self {
             task,
+            averaged: averaged(initial.clone()),
             learner: task.learner(initial, None),
             proposals: task
                 .sampled()
@@ -151,6 +158,9 @@ impl<'a> Training<'a> {
                 let (first, second) = (fit(saved.first_moment)?, fit(saved.second_moment)?);
                 let moments = Moments { first, second, updates: saved.position.step };
                 training.learner = task.learner(fit(saved.parameters)?, Some(moments));
+                if power > 0.0 {
+                    training.averaged = averaged(fit(saved.averaged)?);
+                }
                 training.best = if saved.best.is_empty() { Vec::new() } else { fit(saved.best)? };
                 training.loss_sum = f64::from_bits(saved.position.loss_sum_bits);
                 training.last_loss = f64::from_bits(saved.position.last_loss_bits);
@@ -282,7 +292,7 @@ impl<'a> Training<'a> {
         context: &Context<TrainEvent>,
     ) -> Result<(), TrainError> {
         let task = self.task;
-        let weights = self.weights()?;
+        let weights = self.kept()?;
         let ranks = evaluate::ranks(
             &task.scorer(&weights),
             &task.prepared.data,
@@ -345,6 +355,7 @@ impl<'a> Training<'a> {
             parameters: self.weights()?,
             first_moment,
             second_moment,
+            averaged: self.averaged.as_ref().map_or_else(Vec::new, |own| own.matrices.clone()),
             best: self.best.clone(),
         };
         dir.write_checkpoint(&checkpoint.encode()?)?;
@@ -355,6 +366,14 @@ impl<'a> Training<'a> {
     /// The weights, back on the host with their names.
     fn weights(&self) -> Result<Vec<Matrix>, TrainError> {
         self.learner.weights(|tensor| self.read(tensor.clone()))
+    }
+
+    /// The weights that are validated and kept: averages where there are any.
+    fn kept(&self) -> Result<Vec<Matrix>, TrainError> {
+        match &self.averaged {
+            Some(averaged) => Ok(averaged.matrices.clone()),
+            None => self.weights(),
+        }
     }
 
     /// Loss and norm of each step: where a device that was lost is noticed.

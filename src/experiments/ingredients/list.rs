@@ -15,7 +15,7 @@ pub struct Ingredient {
     pub change: fn(&mut Config) -> Option<&'static str>,
 }
 
-pub const INGREDIENTS: [Ingredient; 12] = [
+pub const INGREDIENTS: [Ingredient; 13] = [
     Ingredient {
         word: "item-dynamics",
         about: "The item dynamics are taken away: the user's state alone decides",
@@ -53,6 +53,15 @@ pub const INGREDIENTS: [Ingredient; 12] = [
         change: |config| {
             let masked = std::mem::replace(&mut config.training.mask_seen, false);
             masked.then_some("Seen items in the loss")
+        },
+    },
+    Ingredient {
+        word: "averaging",
+        about: "Weights are validated and kept as the last step left them",
+        rival: false,
+        change: |config| {
+            let averaged = std::mem::replace(&mut config.training.averaging, 0.0);
+            (averaged > 0.0).then_some("Weights not averaged")
         },
     },
     Ingredient {
@@ -186,7 +195,9 @@ mod tests {
 
     #[test]
     fn what_is_not_there_cannot_be_taken_away() {
-        for word in ["item-dynamics", "intensity", "mask-seen", "query-gap", "head", "dropout"] {
+        for word in
+            ["item-dynamics", "intensity", "mask-seen", "averaging", "query-gap", "head", "dropout"]
+        {
             assert!(without(word, &[]).is_none(), "{word}");
         }
         for word in ["gru", "warp", "query-gap"] {

@@ -25,7 +25,7 @@ impl Training<'_> {
         let weights = if task.config.training.keep_best && !self.best.is_empty() {
             std::mem::take(&mut self.best)
         } else {
-            self.weights()?
+            self.kept()?
         };
         let best = self.position.best.clone();
         let past = Past {

@@ -166,6 +166,14 @@ impl Learner {
         }
     }
 
+    /// The weights where they are values on the host.
+    pub fn here(&self) -> Option<&[Vec<f32>]> {
+        match self {
+            Self::Fused(cpu) => Some(&cpu.weights),
+            Self::Gpu(_) | Self::Tensors { .. } => None,
+        }
+    }
+
     /// The weights on the host; `read` takes a tensor off its device.
     pub fn weights(
         &self,

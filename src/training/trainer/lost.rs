@@ -57,6 +57,7 @@ mod tests {
             "model.dropout=0.2",
             "training.epochs=2",
             "training.batch_size=16",
+            "training.averaging=4",
             // Saved after every step.
             "training.checkpoint_seconds=0",
             "ablation.seeds=1",

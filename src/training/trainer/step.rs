@@ -31,6 +31,9 @@ impl Training<'_> {
         self.pending.push((measured, rate));
         self.position.step += 1;
         self.position.step_in_epoch += 1;
+        if let (Some(averaged), Some(weights)) = (&mut self.averaged, self.learner.here()) {
+            averaged.take(self.position.step, weights, self.task.threads.unwrap_or(1));
+        }
     }
 
     /// The chosen sequences, padded to the full batch size: one shape for every step.

@@ -24,7 +24,7 @@ const MODEL: [&str; 9] = [
 /// Shown where one of the models is of the kind.
 const ATTENTION: [&str; 2] = ["model.blocks", "model.heads"];
 const INTERVALS: [&str; 2] = ["model.intervals", "model.interval_scale"];
-const TRAINING: [&str; 9] = [
+const TRAINING: [&str; 10] = [
     "training.epochs",
     "training.batch_size",
     "training.learning_rate",
@@ -32,6 +32,7 @@ const TRAINING: [&str; 9] = [
     "training.weight_decay",
     "training.patience",
     "training.schedule",
+    "training.averaging",
     "training.keep_best",
     "training.parallel",
 ];
