@@ -13,9 +13,10 @@ const BINDINGS: u32 = 13;
 /// slice of a product: see the kernels.
 const SHARED: usize = 5;
 const SHARED_A_SLICE: usize = 3;
-/// Slices of a product and units of a cube in the scans, at most.
+/// Slices of a product in the scans, at most.
 const SLICES: usize = 8;
-const SCAN_UNITS: u32 = 512;
+/// Units of a scan's cube that hide how long reading a weight takes, if need be on fewer rows.
+const ENOUGH: usize = 128;
 /// Cubes that a GPU works on at once, where it does not tell.
 const MULTIPROCESSORS: u32 = 32;
 
@@ -85,7 +86,7 @@ impl Tile {
         let divides = |part: &usize| hidden.is_multiple_of(*part);
         let width = [4, 2, 1].into_iter().find(divides).unwrap_or(1);
         let columns = hidden / width;
-        let most = units.min(SCAN_UNITS) as usize;
+        let most = UNITS as usize;
         let slices = |lanes: usize| {
             [SLICES, 4, 2, 1].into_iter().filter(divides).find(|&slices| {
                 (slices == 1 || columns * slices <= most) && bytes(lanes, slices) <= has
@@ -95,11 +96,13 @@ impl Tile {
         // device at work.
         let busy = hardware.num_streaming_multiprocessors.unwrap_or(MULTIPROCESSORS) as usize;
         let wide = if rows >= 4 * busy { 4 } else { 2 };
-        let Some((lanes, slices)) = [4, 2, 1]
+        let ways: Vec<(usize, usize)> = [4, 2, 1]
             .into_iter()
             .filter(|&lanes| lanes <= wide)
-            .find_map(|lanes| slices(lanes).map(|slices| (lanes, slices)))
-        else {
+            .filter_map(|lanes| slices(lanes).map(|slices| (lanes, slices)))
+            .collect();
+        let enough = ways.iter().find(|(_, slices)| columns * slices >= ENOUGH);
+        let Some(&(lanes, slices)) = enough.or(ways.first()) else {
             return Err(Unfit::Shared { hidden, needed: bytes(1, 1), has });
         };
         let wanted = (columns * slices).next_multiple_of(32);
