@@ -41,6 +41,16 @@ impl Setting {
 }
 
 impl Config {
+    /// Whether only the CPU trains it: attention, flows without a tanh field, item dynamics, losses
+    /// without seen items, averaged weights.
+    pub fn only_on_cpu(&self) -> bool {
+        let Self { model, training, .. } = self;
+        !model.solver.on_gpus()
+            || model.item_dynamics != ItemDynamics::None
+            || training.mask_seen
+            || training.averaging > 0.0
+    }
+
     /// All settings in the order of the file.
     pub fn settings() -> Vec<Setting> {
         Self::registry()

@@ -153,14 +153,6 @@ choice! {
     }
 }
 
-impl ModelSettings {
-    /// Whether only the CPU has kernels for it: attention, flows without a tanh field, and item
-    /// dynamics.
-    pub fn only_on_cpu(&self) -> bool {
-        !self.solver.on_gpus() || self.item_dynamics != ItemDynamics::None
-    }
-}
-
 impl ItemDynamics {
     /// Whether intensities count.
     pub fn intensity(self) -> bool {

@@ -67,7 +67,7 @@ pub fn run(
     let places: Vec<Place> = keys
         .iter()
         .map(|key| Place::of(&configs[key.index], &info, at_once.min(keys.len())))
-        .collect::<Result<_, _>>()?;
+        .collect();
     tell_places(&keys, &places, &info, context);
     let label = info.label();
     let task = |key: &RunKey| Task {
@@ -171,7 +171,7 @@ pub fn resume(
         epochs: config.training.epochs,
         steps_per_epoch: trainer::steps_per_epoch(prepared, config),
     });
-    let place = Place::of(config, &info, 1)?;
+    let place = Place::of(config, &info, 1);
     tell_places(&[key], std::slice::from_ref(&place), &info, context);
     let Place { label, threads } = place;
     let task = Task { index: 0, config, prepared, device: &device, device_label: &label, threads };
@@ -206,19 +206,13 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// On the device chosen, or on the CPU for models that have kernels for nothing else, one of
-    /// `trainings` at once.
-    pub fn of(config: &Config, chosen: &DeviceInfo, trainings: usize) -> Result<Self, TrainError> {
-        let threads = Some(threads_each(trainings));
-        if chosen.is_cpu() {
-            return Ok(Self { label: chosen.label(), threads });
+    /// On the device chosen, or on the CPU for what nothing else trains, one of `trainings` at once.
+    pub fn of(config: &Config, chosen: &DeviceInfo, trainings: usize) -> Self {
+        if chosen.is_cpu() || config.only_on_cpu() {
+            let label = device::cpu().label();
+            return Self { label, threads: Some(threads_each(trainings)) };
         }
-        let Config { model, training, .. } = config;
-        if model.only_on_cpu() || training.mask_seen || training.averaging > 0.0 {
-            let cpu = device::choose(&device::DeviceChoice::Cpu)?;
-            return Ok(Self { label: cpu.label(), threads });
-        }
-        Ok(Self { label: chosen.label(), threads: None })
+        Self { label: chosen.label(), threads: None }
     }
 }
 
@@ -262,7 +256,7 @@ pub(super) fn blamed(message: String, on_cpu: bool) -> TrainError {
     if on_cpu { TrainError::Panicked(message) } else { TrainError::DeviceLost(message) }
 }
 
-/// The latency of a finished run; a device that fails now does not take the result with it.
+/// The latency of a finished run; a failure now does not take the result with it.
 fn measure(
     trained: &Trained,
     task: &Task<'_>,

@@ -50,10 +50,8 @@ pub fn train(
     let device = info.open()?;
     let at_once = parallel(wanted.first().map_or(0, |one| one.config.training.parallel), &info)
         .min(wanted.len().max(1));
-    let places: Vec<Place> = wanted
-        .iter()
-        .map(|one| Place::of(&one.config, &info, at_once))
-        .collect::<Result<_, _>>()?;
+    let places: Vec<Place> =
+        wanted.iter().map(|one| Place::of(&one.config, &info, at_once)).collect();
     let keys: Vec<RunKey> = wanted.iter().enumerate().map(key).collect();
     tell_places(&keys, &places, &info, context);
     let begun = store.list();

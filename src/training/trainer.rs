@@ -125,10 +125,9 @@ impl<'a> Training<'a> {
         let fingerprint = &task.prepared.record.fingerprint;
         let initial = parameters::initial(model, items, task.config.training.seed as u64);
         let power = task.config.training.averaging;
-        let averaged = |matrices| (power > 0.0).then(|| Averaged::new(power, matrices));
         let mut training = Self {
             task,
-            averaged: averaged(initial.clone()),
+            averaged: (power > 0.0).then(|| Averaged::new(power, initial.clone())),
             learner: task.learner(initial, None),
             proposals: task
                 .sampled()
@@ -158,8 +157,8 @@ impl<'a> Training<'a> {
                 let (first, second) = (fit(saved.first_moment)?, fit(saved.second_moment)?);
                 let moments = Moments { first, second, updates: saved.position.step };
                 training.learner = task.learner(fit(saved.parameters)?, Some(moments));
-                if power > 0.0 {
-                    training.averaged = averaged(fit(saved.averaged)?);
+                if let Some(averaged) = &mut training.averaged {
+                    averaged.matrices = fit(saved.averaged)?;
                 }
                 training.best = if saved.best.is_empty() { Vec::new() } else { fit(saved.best)? };
                 training.loss_sum = f64::from_bits(saved.position.loss_sum_bits);

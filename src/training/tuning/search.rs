@@ -241,7 +241,7 @@ impl Running<'_> {
         let id = dir.id().to_owned();
         self.update(place, |trial| trial.run = Some(id.clone()))?;
         let training = self.training(trial.trial, message);
-        let spot = Place::of(&config, &self.info, at_once)?;
+        let spot = Place::of(&config, &self.info, at_once);
         let task = Task {
             index: place,
             config: &config,

@@ -143,11 +143,12 @@ impl TableDelegate for Runs<'_> {
             None => paint(ui, rect, figures, &value.text, font, color, None),
         }
         let why = match (&row.state, &row.origin) {
+            _ if id != "state" => None,
             (crate::runs::RunState::Broken(why), _) => Some(why.clone()),
             (_, Some(origin)) => Some(format!("Its weights come from {origin}")),
             _ => None,
         };
-        if let Some(why) = why.filter(|_| id == "state") {
+        if let Some(why) = why {
             let response = ui.interact(rect, ui.scope_id().with("why"), Sense::hover());
             response.on_hover_text(why);
         }
