@@ -83,6 +83,9 @@ impl Linear {
         let rows = x.len() / self.inputs;
         assert_eq!(x.len(), rows * self.inputs, "whole rows in");
         assert_eq!(out.len(), rows * self.outputs, "as many rows out as in");
+        if rows == 0 {
+            return;
+        }
         run(self.arch, Product { layer: self, x, out });
     }
 }
@@ -145,46 +148,72 @@ impl Kernel for Product<'_> {
                 panel: S::as_simd_f32s(panel).0.as_chunks().0,
                 bias: S::as_simd_f32s(bias).0,
                 inputs,
-                outputs,
-                columns: first..(first + width).min(outputs),
             };
-            let mut row = 0;
-            // Four sums a row, four weights and an input must all find a register.
-            if S::REGISTER_COUNT >= 32 {
-                while row + 6 <= rows {
-                    tile.rows::<S, 6, FUSED>(simd, x, out, &mut row);
-                }
-                while row + 4 <= rows {
-                    tile.rows::<S, 4, FUSED>(simd, x, out, &mut row);
-                }
-            }
-            while row + 2 <= rows {
-                tile.rows::<S, 2, FUSED>(simd, x, out, &mut row);
-            }
-            if row < rows {
-                tile.rows::<S, 1, FUSED>(simd, x, out, &mut row);
+            let columns = first..(first + width).min(outputs);
+            // The last panel may be filled up with columns that go nowhere.
+            let whole = columns.len() == width;
+            let mut wide = vec![0.0; if whole { 0 } else { rows * width }];
+            let to = if whole {
+                Rows { out: &mut out[first..], step: outputs }
+            } else {
+                Rows { out: &mut wide, step: width }
+            };
+            tile.all::<S, FUSED>(simd, x, to, rows);
+            for (to, from) in out.chunks_exact_mut(outputs).zip(wide.chunks_exact(width)) {
+                to[columns.clone()].copy_from_slice(&from[..columns.len()]);
             }
         }
     }
 }
 
-/// One panel and where its columns go.
+/// One panel.
 struct Tile<'a, V> {
     panel: &'a [[V; VECTORS]],
     bias: &'a [V],
     inputs: usize,
-    outputs: usize,
-    columns: std::ops::Range<usize>,
+}
+
+/// Where a panel's columns go: every `step` values a row.
+struct Rows<'a> {
+    out: &'a mut [f32],
+    step: usize,
 }
 
 impl<V: Copy> Tile<'_, V> {
+    /// The outputs of all rows.
+    #[inline(always)]
+    fn all<S: Simd<f32s = V>, const FUSED: bool>(
+        &self,
+        simd: S,
+        x: &[f32],
+        mut out: Rows<'_>,
+        rows: usize,
+    ) {
+        let mut row = 0;
+        // Four sums a row, four weights and an input must all find a register.
+        if S::REGISTER_COUNT >= 32 {
+            while row + 6 <= rows {
+                self.rows::<S, 6, FUSED>(simd, x, &mut out, &mut row);
+            }
+            while row + 4 <= rows {
+                self.rows::<S, 4, FUSED>(simd, x, &mut out, &mut row);
+            }
+        }
+        while row + 2 <= rows {
+            self.rows::<S, 2, FUSED>(simd, x, &mut out, &mut row);
+        }
+        if row < rows {
+            self.rows::<S, 1, FUSED>(simd, x, &mut out, &mut row);
+        }
+    }
+
     /// The outputs of `M` rows from `*row` on, which then stands behind them.
     #[inline(always)]
     fn rows<S: Simd<f32s = V>, const M: usize, const FUSED: bool>(
         &self,
         simd: S,
         x: &[f32],
-        out: &mut [f32],
+        out: &mut Rows<'_>,
         row: &mut usize,
     ) {
         let first = *row;
@@ -206,13 +235,9 @@ impl<V: Copy> Tile<'_, V> {
             }
         }
         for (m, sums) in sums.into_iter().enumerate() {
-            let out = &mut out[(first + m) * self.outputs..][self.columns.clone()];
-            for (out, sum) in out.chunks_mut(S::F32_LANES).zip(sums) {
-                match S::as_mut_simd_f32s(out) {
-                    ([out], _) => *out = sum,
-                    (_, rest) => simd.partial_store_f32s(rest, sum),
-                }
-            }
+            let width = VECTORS * S::F32_LANES;
+            let out = &mut out.out[(first + m) * out.step..][..width];
+            S::as_mut_simd_f32s(out).0.copy_from_slice(&sums);
         }
     }
 }
