@@ -8,7 +8,8 @@ use deepm3::dynamics::batch::Batch;
 use deepm3::dynamics::fused::{Fused, FusedAdam};
 use deepm3::dynamics::model::System1;
 use deepm3::dynamics::parameters;
-use deepm3::settings::{ModelSettings, Solver, Targets, Warp};
+use deepm3::dynamics::warp::TimeWarp;
+use deepm3::settings::{ModelSettings, Solver, Targets};
 use deepm3::training::adam::{Adam, Update};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -25,7 +26,7 @@ fn batch(rows: usize) -> Batch {
         let mut times: Vec<i64> = (0..=LEN).map(|_| rng.random_range(0..90 * DAY_MS)).collect();
         times.sort_unstable();
         let next = rng.random_range(0..ITEMS as u32);
-        batch.put(row, &items, &times[..LEN], times[LEN], Some(next), Warp::Linear);
+        batch.put(row, &items, &times[..LEN], times[LEN], Some(next), TimeWarp::LINEAR);
     }
     batch.only_last_target();
     batch

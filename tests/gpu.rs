@@ -8,7 +8,8 @@ use deepm3::dynamics::fused::{Fused, FusedAdam};
 use deepm3::dynamics::gpu::OnGpu;
 use deepm3::dynamics::model::System1;
 use deepm3::dynamics::parameters::{self, Matrix};
-use deepm3::settings::{ModelSettings, Solver, Targets, Warp};
+use deepm3::dynamics::warp::TimeWarp;
+use deepm3::settings::{ModelSettings, Solver, Targets};
 use deepm3::training::adam::{Adam, Update};
 
 const ITEMS: usize = 7;
@@ -17,8 +18,8 @@ const DAY: i64 = 86_400_000;
 /// Scores before, loss, and every weight after one optimiser step.
 fn one_step(model: &ModelSettings, weights: &[Matrix], device: &Device) -> Vec<f32> {
     let mut batch = Batch::empty(2, 2);
-    batch.put(0, &[1, 5], &[0, 3 * DAY], 8 * DAY, Some(6), Warp::Linear);
-    batch.put(1, &[2, 3, 4], &[0, DAY, DAY], 2 * DAY, Some(0), Warp::Linear);
+    batch.put(0, &[1, 5], &[0, 3 * DAY], 8 * DAY, Some(6), TimeWarp::LINEAR);
+    batch.put(1, &[2, 3, 4], &[0, DAY, DAY], 2 * DAY, Some(0), TimeWarp::LINEAR);
     let mut tensors = parameters::upload(weights, device);
     let mut results = Vec::new();
     let mut keep = |data: Vec<f32>| results.extend(data);
@@ -74,7 +75,7 @@ fn batch(step: usize) -> Batch {
         let kept = 1 + (row + step) % 4;
         let items: Vec<u32> = (0..kept).map(item).collect();
         let times: Vec<i64> = (0..kept).map(|place| (place * (row + 1)) as i64 * DAY).collect();
-        batch.put(row, &items, &times, 25 * DAY, Some(item(kept)), Warp::Linear);
+        batch.put(row, &items, &times, 25 * DAY, Some(item(kept)), TimeWarp::LINEAR);
     }
     batch
 }

@@ -72,7 +72,7 @@ impl Journey {
     ) -> Option<Self> {
         let (&first, &last) = (times.first()?, times.last()?);
         let exact = subject.integrated_by(solver)?;
-        let warp = subject.model.config.model.warp;
+        let warp = subject.warp();
         let path: Path = path(exact, warp, items, times, last, SAMPLES);
         let days = |ms: f64| (ms - first as f64) / MS_PER_DAY;
         let spots = path.points.iter().map(|point| Spot {

@@ -1,8 +1,8 @@
 //! The states that held-out users visit.
 
 use super::Subject;
-use crate::dynamics::batch::warp;
 use crate::dynamics::packed::Step;
+use crate::dynamics::warp::TimeWarp;
 use crate::jobs::{Cancelled, Context};
 
 /// Users whose states are pooled, at most; evenly taken.
@@ -29,7 +29,7 @@ pub fn pool<E>(subject: &Subject, context: &Context<E>) -> Result<Pooled, Cancel
     let queries: Vec<_> = model.split.test.iter().step_by(every).collect();
     let mut pooled = Pooled { states: Vec::new(), before: Vec::new(), users: Vec::new() };
     let mut workspace = packed.workspace();
-    let hidden = packed.hidden();
+    let (hidden, warp) = (packed.hidden(), TimeWarp::of(settings));
     for chunk in queries.chunks(ROWS) {
         context.checkpoint()?;
         let mut states = vec![0.0f32; chunk.len() * hidden];
@@ -44,7 +44,7 @@ pub fn pool<E>(subject: &Subject, context: &Context<E>) -> Result<Pooled, Cancel
                     if position == 0 || event > query.target {
                         return 0.0;
                     }
-                    warp(settings.warp, data.time[event] - data.time[event - 1])
+                    warp.model_time(data.time[event] - data.time[event - 1])
                 })
                 .collect();
             packed.flow(&mut workspace, &mut states, &gaps);

@@ -6,11 +6,12 @@ use super::AnalysisError;
 use crate::dynamics::attractor::Exact;
 use crate::dynamics::excitation::Moment;
 use crate::dynamics::parameters::{self, Matrix};
+use crate::dynamics::warp::TimeWarp;
 use crate::jobs::Context;
 use crate::routing::Uncertainty;
 use crate::runs::{RunEntry, RunStore};
 use crate::serving::{ServedModel, best, uncertainty};
-use crate::settings::{ModelSettings, Solver, Warp};
+use crate::settings::{ModelSettings, Solver};
 
 const MS_PER_DAY: f64 = 86_400_000.0;
 
@@ -85,10 +86,12 @@ impl Subject {
 
     /// Days of real time that `model_time` of flow from rest takes.
     pub fn days(&self, model_time: f64) -> f64 {
-        match self.model.config.model.warp {
-            Warp::Linear => model_time * 10.0,
-            Warp::Log1p => model_time.exp_m1(),
-        }
+        self.warp().days(model_time)
+    }
+
+    /// How gaps become model time.
+    pub fn warp(&self) -> TimeWarp {
+        TimeWarp::of(&self.model.config.model)
     }
 
     /// What System 1 thinks at `state`, `[H]`, of a user with this history at this time; all items

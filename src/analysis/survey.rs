@@ -215,7 +215,7 @@ fn ways<E>(
         let from = history.len().saturating_sub(subject.model.split.input_len);
         let (items, times) = (&history.item[from..], &history.time[from..]);
         let Some(&last) = times.last() else { continue };
-        let warp = subject.model.config.model.warp;
+        let warp = subject.warp();
         let path = attractor::path(&subject.exact, warp, items, times, last, 1);
         exponents.extend(path.lyapunov_per_day);
         errors.push(path.halving_error);

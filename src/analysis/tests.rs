@@ -41,8 +41,7 @@ fn pooled_states_are_those_on_the_users_ways() {
     let range = query.start..query.target + 1;
     let (items, times) = (&data.item[range.clone()], &data.time[range.clone()]);
     let last = *times.last().unwrap();
-    let path =
-        attractor::path(&subject.exact, subject.model.config.model.warp, items, times, last, 1);
+    let path = attractor::path(&subject.exact, subject.warp(), items, times, last, 1);
     let befores: Vec<usize> = pooled
         .before
         .iter()

@@ -19,7 +19,8 @@ use crate::dynamics::model::System1;
 use crate::dynamics::packed::{PackedSystem1, Step, Workspace};
 use crate::dynamics::parameters::{self, Matrix};
 use crate::dynamics::solver::stages;
-use crate::settings::{ModelSettings, Solver, Targets, Warp};
+use crate::dynamics::warp::TimeWarp;
+use crate::settings::{ModelSettings, Solver, Targets};
 use crate::training::adam::{Adam, Update};
 
 /// DeepM3's size: 3,707 items, histories of 19 events.
@@ -143,7 +144,7 @@ fn batch(rows: usize) -> Batch {
         let mut times: Vec<i64> = (0..=LENGTH).map(|_| rng.random_range(0..90 * DAY_MS)).collect();
         times.sort_unstable();
         let next = rng.random_range(0..ITEMS as u32);
-        batch.put(row, &items, &times[..LENGTH], times[LENGTH], Some(next), Warp::Linear);
+        batch.put(row, &items, &times[..LENGTH], times[LENGTH], Some(next), TimeWarp::LINEAR);
     }
     batch.only_last_target();
     batch

@@ -12,7 +12,8 @@ use super::output;
 use crate::dynamics::batch::Batch;
 use crate::dynamics::fused::{Fused, FusedAdam, Negatives, SparseGradients, Update};
 use crate::dynamics::parameters;
-use crate::settings::{Head, ModelSettings, Solver, Targets, Warp};
+use crate::dynamics::warp::TimeWarp;
+use crate::settings::{Head, ModelSettings, Solver, Targets};
 
 const DAY_MS: i64 = 86_400_000;
 /// Items drawn a step.
@@ -74,7 +75,7 @@ fn measure(rows: usize, length: usize, items: usize, repeats: usize) -> (f64, f6
         let mut times: Vec<i64> = (0..=length).map(|_| rng.random_range(0..90 * DAY_MS)).collect();
         times.sort_unstable();
         let next = Some(rng.random_range(0..items as u32));
-        batch.put(row, &history, &times[..length], times[length], next, Warp::Linear);
+        batch.put(row, &history, &times[..length], times[length], next, TimeWarp::LINEAR);
     }
     let mut weights: Vec<Vec<f32>> =
         parameters::initial(&model, items, 1).into_iter().map(|one| one.values).collect();

@@ -1,9 +1,8 @@
 //! Histories as the model wants them: fixed shape, padded at the front, time in model units.
 
 use super::solver::Pace;
-use crate::settings::{ModelSettings, Warp};
-
-const MS_PER_DAY: f32 = 86_400_000.0;
+use super::warp::TimeWarp;
+use crate::settings::ModelSettings;
 
 /// A batch on the host. Position `l` of row `b` is at `l * rows + b`: time-major, so that what one
 /// step of the recurrence needs lies together.
@@ -22,24 +21,6 @@ pub struct Batch {
     /// Time of each event, and in the last row of the query, in Unix milliseconds; 0 for padding:
     /// `[L + 1, B]`. The time of the target of position l is that of row l + 1.
     pub clock: Vec<i64>,
-}
-
-/// Model time of a gap.
-pub fn warp(warp: Warp, gap_ms: i64) -> f32 {
-    let days = gap_ms.max(0) as f32 / MS_PER_DAY;
-    match warp {
-        Warp::Linear => days / 10.0,
-        Warp::Log1p => days.ln_1p(),
-    }
-}
-
-/// The gap behind a model time, in seconds, to the digits that f32 has.
-pub fn unwarp(warp: Warp, dt: f32) -> f64 {
-    let days = match warp {
-        Warp::Linear => f64::from(dt) * 10.0,
-        Warp::Log1p => f64::from(dt).exp_m1(),
-    };
-    days * f64::from(MS_PER_DAY) / 1e3
 }
 
 impl Batch {
@@ -65,7 +46,7 @@ impl Batch {
         times: &[i64],
         query_time: i64,
         next: Option<u32>,
-        how: Warp,
+        how: TimeWarp,
     ) {
         let kept = items.len().min(self.len);
         let (items, times) = (&items[items.len() - kept..], &times[times.len() - kept..]);
@@ -75,7 +56,7 @@ impl Batch {
             self.items[at] = item as i32 + 1;
             self.clock[at] = time;
             let until = times.get(place + 1).copied().unwrap_or(query_time);
-            self.dt[at] = warp(how, until - time);
+            self.dt[at] = how.model_time(until - time);
             let target = items.get(place + 1).copied().or(next);
             self.targets[at] = target.map_or(0, |item| item as i32 + 1);
         }
@@ -123,8 +104,8 @@ mod tests {
     fn histories_are_padded_at_the_front_and_gaps_end_at_the_query() {
         let mut batch = Batch::empty(2, 3);
         let day = 86_400_000;
-        batch.put(0, &[4, 5], &[0, 10 * day], 15 * day, Some(9), Warp::Linear);
-        batch.put(1, &[1, 2, 3, 4], &[0, day, day, 2 * day], 2 * day, None, Warp::Linear);
+        batch.put(0, &[4, 5], &[0, 10 * day], 15 * day, Some(9), TimeWarp::LINEAR);
+        batch.put(1, &[1, 2, 3, 4], &[0, day, day, 2 * day], 2 * day, None, TimeWarp::LINEAR);
         assert_eq!(batch.items, [0, 3, 5, 4, 6, 5]);
         assert_eq!(batch.targets, [0, 4, 6, 5, 10, 0]);
         assert_eq!(batch.dt, [0.0, 0.0, 1.0, 0.1, 0.5, 0.0]);
@@ -140,11 +121,5 @@ mod tests {
         assert_eq!(batch.steps(&model, 1, 1), (vec![0.5, 0.2, 0.5, 0.0], vec![2]));
         let halved = vec![0.25, 0.1, 0.25, 0.1, 0.25, 0.0, 0.25, 0.0];
         assert_eq!(batch.steps(&model, 1, 2), (halved, vec![4]));
-    }
-
-    #[test]
-    fn a_clock_that_runs_backwards_counts_as_no_gap() {
-        assert_eq!(warp(Warp::Linear, -5), 0.0);
-        assert_eq!(warp(Warp::Log1p, 0), 0.0);
     }
 }

@@ -29,3 +29,4 @@ pub mod packed;
 pub mod parameters;
 pub mod solver;
 pub mod tsit5;
+pub mod warp;

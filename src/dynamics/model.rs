@@ -201,7 +201,8 @@ impl System1 {
 mod tests {
     use super::*;
     use crate::dynamics::parameters;
-    use crate::settings::{Solver, Warp};
+    use crate::dynamics::warp::TimeWarp;
+    use crate::settings::Solver;
 
     fn model(settings: &ModelSettings) -> System1 {
         let weights = parameters::initial(settings, 12, 3);
@@ -231,10 +232,10 @@ mod tests {
             let settings = ModelSettings { query_gap: true, ..small(*solver) };
             let model = model(&settings);
             let mut alone = Batch::empty(1, 3);
-            alone.put(0, &[1, 5, 7], &[0, 2 * DAY, 9 * DAY], 12 * DAY, None, Warp::Linear);
+            alone.put(0, &[1, 5, 7], &[0, 2 * DAY, 9 * DAY], 12 * DAY, None, TimeWarp::LINEAR);
             let mut padded = Batch::empty(2, 6);
-            padded.put(0, &[1, 5, 7], &[0, 2 * DAY, 9 * DAY], 12 * DAY, None, Warp::Linear);
-            padded.put(1, &[2, 3], &[0, 90 * DAY], 91 * DAY, None, Warp::Linear);
+            padded.put(0, &[1, 5, 7], &[0, 2 * DAY, 9 * DAY], 12 * DAY, None, TimeWarp::LINEAR);
+            padded.put(1, &[2, 3], &[0, 90 * DAY], 91 * DAY, None, TimeWarp::LINEAR);
             let (alone, padded) = (values(model.forward(&alone)), values(model.forward(&padded)));
             for (a, b) in alone.iter().zip(&padded[..12]) {
                 assert!((a - b).abs() < 1e-6, "{solver:?}: {a} {b}");
@@ -248,7 +249,7 @@ mod tests {
             let model = model(&small(*solver));
             let scores = |gap: i64| {
                 let mut batch = Batch::empty(1, 2);
-                batch.put(0, &[1, 5], &[0, gap], gap, None, Warp::Linear);
+                batch.put(0, &[1, 5], &[0, gap], gap, None, TimeWarp::LINEAR);
                 values(model.forward(&batch))
             };
             assert_eq!(scores(DAY) == scores(5 * DAY), *solver == Solver::Gru, "{solver:?}");
@@ -259,8 +260,8 @@ mod tests {
     fn the_loss_is_the_cross_entropy_of_the_scores() {
         let model = model(&ModelSettings { targets: Targets::Last, ..small(Solver::Rk4) });
         let mut batch = Batch::empty(2, 3);
-        batch.put(0, &[1, 5], &[0, DAY], DAY, Some(7), Warp::Linear);
-        batch.put(1, &[2, 3, 4], &[0, DAY, DAY], DAY, Some(0), Warp::Linear);
+        batch.put(0, &[1, 5], &[0, DAY], DAY, Some(7), TimeWarp::LINEAR);
+        batch.put(1, &[2, 3, 4], &[0, DAY, DAY], DAY, Some(0), TimeWarp::LINEAR);
         let scores = values(model.forward(&batch));
         let expected: f64 = [7usize, 0]
             .iter()
@@ -289,8 +290,8 @@ mod tests {
             let settings =
                 ModelSettings { query_gap: true, head, targets: Targets::All, ..small(solver) };
             let mut batch = Batch::empty(2, 3);
-            batch.put(0, &[1, 5], &[0, 4 * DAY], 9 * DAY, Some(7), Warp::Linear);
-            batch.put(1, &[2, 3, 4], &[0, DAY, DAY], 3 * DAY, Some(0), Warp::Linear);
+            batch.put(0, &[1, 5], &[0, 4 * DAY], 9 * DAY, Some(7), TimeWarp::LINEAR);
+            batch.put(1, &[2, 3, 4], &[0, DAY, DAY], 3 * DAY, Some(0), TimeWarp::LINEAR);
             let weights = parameters::initial(&settings, 12, 3);
             let device = Device::flex().autodiff();
             let tracked: Vec<_> = parameters::upload(&weights, &device)
@@ -328,7 +329,7 @@ mod tests {
     fn halving_the_steps_changes_rk4_far_less_than_euler() {
         // Also where a gap is far shorter than the longest step: that one step is halved too.
         let mut batch = Batch::empty(1, 2);
-        batch.put(0, &[1, 5], &[0, 5 * DAY], 10 * DAY, None, Warp::Linear);
+        batch.put(0, &[1, 5], &[0, 5 * DAY], 10 * DAY, None, TimeWarp::LINEAR);
         let error = |solver| {
             let settings = ModelSettings { query_gap: true, max_step: 100.0, ..small(solver) };
             model(&settings).step_halving_error(&batch)

@@ -15,9 +15,9 @@ use super::perceive::{best, uncertainty};
 use super::request::Asked;
 use super::users::UserState;
 use super::{RequestError, ServeError};
-use crate::dynamics::batch::warp;
 use crate::dynamics::excitation::Moment;
 use crate::dynamics::packed::{Step, Workspace};
+use crate::dynamics::warp::TimeWarp;
 use crate::routing::Uncertainty;
 use crate::training::scorer::steps;
 
@@ -162,11 +162,12 @@ fn answer(model: &ServedModel, batch: Vec<Waiting>, workspace: &mut Workspace) {
     model.packed.advance(workspace, &mut states, &rows);
     let after_events = states.clone();
     if settings.query_gap {
+        let warp = TimeWarp::of(settings);
         let gaps: Vec<f32> = batch
             .iter()
             .map(|Waiting { job, .. }| {
                 let last = job.asked.times.last().copied().unwrap_or(job.asked.query);
-                warp(settings.warp, job.asked.query - last)
+                warp.model_time(job.asked.query - last)
             })
             .collect();
         model.packed.flow(workspace, &mut states, &gaps);

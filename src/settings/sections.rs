@@ -358,7 +358,9 @@ config! {
         hidden: usize = 128, integer_log(4, 1024), "Hidden size", "",
             "Width of the embedding and of the user state.";
         warp: Warp = Warp::Linear, Kind::Choice(Warp::WORDS), "Time warp", "",
-            "How a gap becomes model time: linear is gap / 10 days, log1p is ln(1 + days).";
+            "How a gap becomes model time: linear is gap / 10 days, log1p is κ·ln(1 + days/κ).";
+        time_scale: f64 = 1.0, number_log(0.01, 1000.0), "Time scale κ", "days",
+            "Of the log1p warp: gaps short against it count in days, longer ones by their logarithm. Worth tuning: it decides which gaps the flow tells apart.";
         max_step: f64 = 1.0, number_log(0.01, 100.0), "Longest step", "dt",
             "A gap longer than this, in model time, is integrated in several substeps.";
         max_substeps: usize = 1, integer(1, 64), "Substeps, at most", "",

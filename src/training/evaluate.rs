@@ -7,6 +7,7 @@ use crate::data::Dataset;
 use crate::data::split::Query;
 use crate::dynamics::batch::Batch;
 use crate::dynamics::device;
+use crate::dynamics::warp::TimeWarp;
 use crate::evaluation::{Latency, hit, ndcg, rank};
 use crate::jobs::Cancelled;
 use crate::runs::LatencyRecord;
@@ -51,7 +52,7 @@ pub fn batch_of(
     for (row, query) in queries.iter().enumerate() {
         let history = query.start..query.target;
         let (items, times) = (&data.item[history.clone()], &data.time[history]);
-        batch.put(row, items, times, data.time[query.target], None, model.warp);
+        batch.put(row, items, times, data.time[query.target], None, TimeWarp::of(model));
     }
     batch
 }

@@ -8,10 +8,10 @@ use super::evaluate::excluded;
 use crate::data::Dataset;
 use crate::data::split::Query;
 use crate::dynamics::attractor::Exact;
-use crate::dynamics::batch::warp;
 use crate::dynamics::flow;
 use crate::dynamics::parameters::Matrix;
 use crate::dynamics::tsit5::{self, Stuck, Tolerance, Work};
+use crate::dynamics::warp::TimeWarp;
 use crate::evaluation::rank;
 use crate::jobs::Cancelled;
 use crate::settings::{Config, ItemDynamics, Solver};
@@ -128,12 +128,13 @@ impl Run<'_> {
         let seen = excluded(data, query, config.evaluation.mask_seen);
         let history = query.start..query.target;
         let mut states = vec![vec![0.0; first.hidden()]; models.len() + 1];
+        let warp = TimeWarp::of(&config.model);
         for event in history {
             states.iter_mut().for_each(|state| first.event(data.item[event], state));
             if event + 1 == query.target && !config.model.query_gap {
                 break;
             }
-            let dt = warp(config.model.warp, data.time[event + 1] - data.time[event]);
+            let dt = warp.model_time(data.time[event + 1] - data.time[event]);
             if dt <= 0.0 {
                 continue;
             }

@@ -6,10 +6,10 @@ use super::evaluate::batch_of;
 use crate::data::Dataset;
 use crate::data::split::Query;
 use crate::dynamics::attention::{self, Reader};
-use crate::dynamics::batch::warp;
 use crate::dynamics::excitation::{Moment, Timeline};
 use crate::dynamics::packed::{PackedSystem1, Step, Workspace};
 use crate::dynamics::parameters::Matrix;
+use crate::dynamics::warp::TimeWarp;
 use crate::settings::ModelSettings;
 
 /// Queries that one core scores at once.
@@ -175,8 +175,9 @@ pub fn states(
     let mut states = vec![0.0; queries.len() * system.hidden()];
     system.advance(workspace, &mut states, &rows);
     if settings.query_gap {
+        let warp = TimeWarp::of(settings);
         let gap = |query: &Query| data.time[query.target] - data.time[query.target - 1];
-        let gaps: Vec<f32> = queries.iter().map(|query| warp(settings.warp, gap(query))).collect();
+        let gaps: Vec<f32> = queries.iter().map(|query| warp.model_time(gap(query))).collect();
         system.flow(workspace, &mut states, &gaps);
     }
     states
@@ -185,12 +186,12 @@ pub fn states(
 /// A history (Unix milliseconds, never falling) as steps of the model. `after` is the time of the
 /// event before the first, where the state goes on from one.
 pub fn steps(model: &ModelSettings, items: &[u32], times: &[i64], after: Option<i64>) -> Vec<Step> {
-    let mut before = after;
+    let (warp, mut before) = (TimeWarp::of(model), after);
     items
         .iter()
         .zip(times)
         .map(|(&item, &time)| {
-            let dt = before.map_or(0.0, |before| warp(model.warp, time - before));
+            let dt = before.map_or(0.0, |before| warp.model_time(time - before));
             before = Some(time);
             Step { dt, item }
         })

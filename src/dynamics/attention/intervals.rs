@@ -6,8 +6,8 @@
 //! the longest interval where two of a user's events are seconds apart and the others months, which
 //! is why the logarithmic scale is the default.
 
-use crate::dynamics::batch::unwarp;
-use crate::settings::{IntervalScale, ModelSettings, Warp};
+use crate::dynamics::warp::TimeWarp;
+use crate::settings::{IntervalScale, ModelSettings};
 
 /// What the logarithmic scale reaches to, in seconds: ten years.
 const LONGEST: f64 = 10.0 * 365.25 * 86_400.0;
@@ -15,7 +15,7 @@ const LONGEST: f64 = 10.0 * 365.25 * 86_400.0;
 /// How times become rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Intervals {
-    warp: Warp,
+    warp: TimeWarp,
     scale: IntervalScale,
     /// The row of all longer intervals.
     longest: f64,
@@ -26,7 +26,7 @@ pub(super) struct Intervals {
 impl Intervals {
     pub fn new(settings: &ModelSettings) -> Self {
         Self {
-            warp: settings.warp,
+            warp: TimeWarp::of(settings),
             scale: settings.interval_scale,
             longest: settings.intervals as f64,
             at_query: settings.query_gap,
@@ -36,7 +36,7 @@ impl Intervals {
     /// Rows for one history, `[events, events]`, of which row i reads the first i + 1: from `dt`,
     /// model time from each event to the next, the last one to the query.
     pub fn rows(&self, dt: impl Iterator<Item = f32>, out: &mut Vec<u32>) {
-        let gaps: Vec<f64> = dt.map(|dt| unwarp(self.warp, dt)).collect();
+        let gaps: Vec<f64> = dt.map(|dt| self.warp.seconds(dt)).collect();
         let mut times = Vec::with_capacity(gaps.len());
         let mut now = 0.0;
         for gap in &gaps {
@@ -74,13 +74,13 @@ impl Intervals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dynamics::batch::warp;
+    use crate::settings::Warp;
 
     const DAY: i64 = 86_400_000;
 
     fn rows(settings: &ModelSettings, gaps: &[i64]) -> Vec<Vec<u32>> {
         let mut out = Vec::new();
-        let dt = gaps.iter().map(|&gap| warp(settings.warp, gap));
+        let dt = gaps.iter().map(|&gap| TimeWarp::of(&settings).model_time(gap));
         Intervals::new(settings).rows(dt, &mut out);
         let rows = out.chunks_exact(gaps.len()).enumerate();
         rows.map(|(place, row)| row[..=place].to_vec()).collect()

@@ -14,7 +14,8 @@ use crate::dynamics::fused::{
     Dropout, Fused, FusedAdam, Negatives, SparseGradients, Update, head, plan,
 };
 use crate::dynamics::parameters::{self, Matrix};
-use crate::settings::{Head, IntervalScale, ModelSettings, Solver, Targets, Warp};
+use crate::dynamics::warp::TimeWarp;
+use crate::settings::{Head, IntervalScale, ModelSettings, Solver, Targets};
 
 const DAY: i64 = 86_400_000;
 const BOTH: [Solver; 2] = [Solver::SasRec, Solver::TiSasRec];
@@ -53,7 +54,7 @@ impl Case {
                 })
                 .collect();
             let next = rng.random_range(0..items as u32);
-            batch.put(row, &history, &times, time + DAY, Some(next), settings.warp);
+            batch.put(row, &history, &times, time + DAY, Some(next), TimeWarp::of(&settings));
         }
         // Some positions are not asked about.
         for position in (1..len - 1).step_by(3) {
@@ -256,7 +257,7 @@ fn with_every_item_drawn_the_sampled_softmax_is_the_whole_one() {
 fn state(case: &Case, items: &[u32], times: &[i64], len: usize) -> Vec<f32> {
     let mut batch = Batch::empty(1, len);
     let query = times.last().copied().unwrap_or(0) + DAY;
-    batch.put(0, items, times, query, None, case.settings.warp);
+    batch.put(0, items, times, query, None, TimeWarp::of(&case.settings));
     Reader::new(&case.settings, case.items, &case.weights).states(&batch)
 }
 
@@ -302,7 +303,7 @@ fn a_later_event_does_not_reach_an_earlier_position() {
             let loss = |last: u32, time: i64| {
                 let mut batch = Batch::empty(1, 5);
                 let times = [0, DAY, 2 * DAY, 9 * DAY, time];
-                batch.put(0, &[5, 2, 2, 7, last], &times, 99 * DAY, Some(1), Warp::Linear);
+                batch.put(0, &[5, 2, 2, 7, last], &times, 99 * DAY, Some(1), TimeWarp::LINEAR);
                 batch.targets.fill(0);
                 batch.targets[3] = 4;
                 let mut gradients = case.values();
@@ -416,7 +417,7 @@ fn a_deterministic_pattern_is_learned() {
             let mut items = vec![row as u32];
             (0..5).for_each(|_| items.push(next(items[items.len() - 1])));
             let times: Vec<i64> = (0..6).map(|place| place * DAY).collect();
-            batch.put(row, &items, &times, 6 * DAY, Some(next(items[5])), Warp::Linear);
+            batch.put(row, &items, &times, 6 * DAY, Some(next(items[5])), TimeWarp::LINEAR);
         }
         let mut gradients = values.clone();
         let sizes: Vec<usize> = values.iter().map(Vec::len).collect();
@@ -435,7 +436,14 @@ fn a_deterministic_pattern_is_learned() {
         // A history shorter than any seen, and its best item.
         let reader = Reader::new(&settings, 20, &weights);
         let mut asked = Batch::empty(1, 6);
-        asked.put(0, &[4, next(4), next(next(4))], &[0, DAY, 2 * DAY], 3 * DAY, None, Warp::Linear);
+        asked.put(
+            0,
+            &[4, next(4), next(next(4))],
+            &[0, DAY, 2 * DAY],
+            3 * DAY,
+            None,
+            TimeWarp::LINEAR,
+        );
         let mut scores = vec![0.0; 20];
         reader.scores(&reader.states(&asked), &mut scores);
         let best = (0..20).max_by(|&a, &b| scores[a].total_cmp(&scores[b]));

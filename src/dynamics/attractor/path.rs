@@ -6,8 +6,8 @@ use super::exact::Exact;
 use super::flow::is_closed_form;
 use super::lyapunov::{Factor, Step, log_growth, velocity};
 use super::{distance, norm};
-use crate::dynamics::batch;
-use crate::settings::{Solver, Warp};
+use crate::dynamics::warp::TimeWarp;
+use crate::settings::Solver;
 
 const MS_PER_DAY: f64 = 86_400_000.0;
 /// Fewest points of a gap, however short it is beside the longest.
@@ -68,7 +68,7 @@ pub struct Jump {
 /// Where an item is not below N.
 pub fn path(
     model: &Exact,
-    warp: Warp,
+    warp: TimeWarp,
     items: &[u32],
     times_ms: &[i64],
     until_ms: i64,
@@ -77,7 +77,7 @@ pub fn path(
     let events: Vec<(u32, i64)> = items.iter().copied().zip(times_ms.iter().copied()).collect();
     let ends = events.iter().skip(1).map(|&(_, time)| time).chain([until_ms]);
     let gaps: Vec<i64> = events.iter().zip(ends).map(|(&(_, time), end)| end - time).collect();
-    let model_times: Vec<f32> = gaps.iter().map(|&gap| batch::warp(warp, gap)).collect();
+    let model_times: Vec<f32> = gaps.iter().map(|&gap| warp.model_time(gap)).collect();
     let longest = model_times.iter().copied().fold(0.0, f32::max);
 
     let mut path = Path::default();
@@ -106,7 +106,7 @@ pub fn path(
         model.flow(&mut halved, dt, 2);
         let states = flow(model, &mut h, dt, &shares, &mut factors);
         for (state, share) in states.into_iter().zip(shares) {
-            let time_ms = time_ms as f64 + real_time(warp, gap as f64, share);
+            let time_ms = time_ms as f64 + warp.part(gap as f64, share);
             path.points.push(PathPoint { time_ms, event, state });
         }
         let error = distance(&h, &halved) / norm(&halved).max(f64::MIN_POSITIVE);
@@ -118,17 +118,6 @@ pub fn path(
         path.lyapunov_per_day = growth.map(|growth| growth / days).filter(|rate| rate.is_finite());
     }
     path
-}
-
-/// How far into a gap a `share` of its model time lies, both in the unit of `gap_ms`.
-fn real_time(warp: Warp, gap_ms: f64, share: f64) -> f64 {
-    if share >= 1.0 {
-        return gap_ms;
-    }
-    match warp {
-        Warp::Linear => gap_ms * share,
-        Warp::Log1p => (share * (gap_ms / MS_PER_DAY).ln_1p()).exp_m1() * MS_PER_DAY,
-    }
 }
 
 /// Flow `h` over `dt`; the states at `shares` of the way (rising, the last 1).

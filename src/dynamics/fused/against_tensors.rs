@@ -8,7 +8,8 @@ use super::{Dropout, Fused};
 use crate::dynamics::batch::Batch;
 use crate::dynamics::model::{self, System1};
 use crate::dynamics::parameters;
-use crate::settings::{Head, ModelSettings, Solver, Targets, Warp};
+use crate::dynamics::warp::TimeWarp;
+use crate::settings::{Head, ModelSettings, Solver, Targets};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -53,7 +54,7 @@ impl Case {
             let history: Vec<u32> =
                 (0..events).map(|_| rng.random_range(0..items as u32)).collect();
             let next = Some(rng.random_range(0..items as u32));
-            batch.put(row, &history, &times[..events], times[events], next, Warp::Linear);
+            batch.put(row, &history, &times[..events], times[events], next, TimeWarp::LINEAR);
         }
         if !every {
             batch.only_last_target();

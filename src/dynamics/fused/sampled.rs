@@ -260,7 +260,8 @@ mod tests {
     use super::*;
     use crate::dynamics::fused::{FusedAdam, Update};
     use crate::dynamics::parameters;
-    use crate::settings::{Head, ModelSettings, Solver, Targets, Warp};
+    use crate::dynamics::warp::TimeWarp;
+    use crate::settings::{Head, ModelSettings, Solver, Targets};
 
     const DAY: i64 = 86_400_000;
     const ITEMS: usize = 30;
@@ -281,7 +282,7 @@ mod tests {
             let items: Vec<u32> =
                 (0..1 + row % 5).map(|place| ((row * 7 + place * 3) % 11) as u32).collect();
             let times: Vec<i64> = (0..items.len() as i64).map(|place| place * 3 * DAY).collect();
-            batch.put(row, &items, &times, 30 * DAY, Some((row % 13) as u32), Warp::Linear);
+            batch.put(row, &items, &times, 30 * DAY, Some((row % 13) as u32), TimeWarp::LINEAR);
         }
         batch
     }

@@ -7,9 +7,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{PackedSystem1, Step};
-use crate::dynamics::batch::{Batch, warp};
+use crate::dynamics::batch::Batch;
 use crate::dynamics::model::System1;
 use crate::dynamics::parameters::{self, Matrix};
+use crate::dynamics::warp::TimeWarp;
 use crate::settings::{Head, ModelSettings, Solver, Warp};
 
 const DAY_MS: i64 = 86_400_000;
@@ -37,6 +38,7 @@ impl Case {
             hidden: rng.random_range(4..=130),
             max_step: rng.random_range(0.3..1.5),
             max_substeps: rng.random_range(1..=5),
+            time_scale: rng.random_range(0.2..9.0),
             decay: rng.random_range(0.0..0.3),
             ..settings
         };
@@ -68,7 +70,7 @@ impl Case {
         let step = |history: &History, place: usize| {
             let time = history.times[place];
             let gap = if place > 0 { time - history.times[place - 1] } else { 0 };
-            Step { dt: warp(self.settings.warp, gap), item: history.items[place] }
+            Step { dt: TimeWarp::of(&self.settings).model_time(gap), item: history.items[place] }
         };
         self.histories
             .iter()
@@ -79,7 +81,10 @@ impl Case {
     /// Model time from the last event to the query.
     fn last_gaps(&self) -> Vec<f32> {
         let gap = |history: &History| history.query - history.times[history.times.len() - 1];
-        self.histories.iter().map(|history| warp(self.settings.warp, gap(history))).collect()
+        self.histories
+            .iter()
+            .map(|history| TimeWarp::of(&self.settings).model_time(gap(history)))
+            .collect()
     }
 
     fn packed(&self, arch: Arch, table_values: usize) -> PackedSystem1 {
@@ -107,7 +112,7 @@ impl Case {
         let longest = self.histories.iter().map(|history| history.items.len()).max().unwrap();
         let mut batch = Batch::empty(self.histories.len(), longest);
         for (row, History { items, times, query }) in self.histories.iter().enumerate() {
-            batch.put(row, items, times, *query, None, self.settings.warp);
+            batch.put(row, items, times, *query, None, TimeWarp::of(&self.settings));
         }
         let weights = parameters::upload(&self.weights, &Device::flex());
         let scores = System1::new(&self.settings, &weights).forward(&batch);

@@ -3,6 +3,7 @@
 use crate::data::Dataset;
 use crate::data::split::{Query, Sequence};
 use crate::dynamics::batch::Batch;
+use crate::dynamics::warp::TimeWarp;
 use crate::experiments::ExperimentError;
 use crate::settings::{AdapterSettings, DomainShift, ModelSettings};
 use crate::training::Prepared;
@@ -76,7 +77,14 @@ impl Shift {
             let last = sequence.end - 1;
             let (items, times) =
                 (&data.item[sequence.start..last], &data.time[sequence.start..last]);
-            batch.put(row, items, times, data.time[last], Some(data.item[last]), model.warp);
+            batch.put(
+                row,
+                items,
+                times,
+                data.time[last],
+                Some(data.item[last]),
+                TimeWarp::of(model),
+            );
             let kept = items.len().min(len);
             for place in 0..kept {
                 // What comes after the event at this place.

@@ -265,7 +265,8 @@ impl OnCpu {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Solver, Targets, Warp};
+    use crate::dynamics::warp::TimeWarp;
+    use crate::settings::{Solver, Targets};
 
     const DAY: i64 = 86_400_000;
 
@@ -276,7 +277,7 @@ mod tests {
             let item = |place: usize| ((row * 7 + step * 3 + place * place) % 20) as u32;
             let items: Vec<u32> = (0..6).map(item).collect();
             let times: Vec<i64> = (0..6).map(|place| place * (1 + row as i64 % 5) * DAY).collect();
-            batch.put(row, &items, &times, 30 * DAY, Some(item(6)), Warp::Linear);
+            batch.put(row, &items, &times, 30 * DAY, Some(item(6)), TimeWarp::LINEAR);
         }
         batch
     }

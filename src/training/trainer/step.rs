@@ -6,6 +6,7 @@ use super::Training;
 use super::random::{negatives_rng, step_rng};
 use crate::dynamics::batch::Batch;
 use crate::dynamics::fused::{Dropout, Negatives, Surroundings};
+use crate::dynamics::warp::TimeWarp;
 use crate::settings::Targets;
 use crate::training::adam::Update;
 use crate::training::schedule::learning_rate;
@@ -47,7 +48,7 @@ impl Training<'_> {
             let (items, times) = (&prepared.data.item[inputs.clone()], &prepared.data.time[inputs]);
             let target = sequence.end - 1;
             let (next, until) = (prepared.data.item[target], prepared.data.time[target]);
-            batch.put(row, items, times, until, Some(next), config.model.warp);
+            batch.put(row, items, times, until, Some(next), TimeWarp::of(&config.model));
         }
         if config.model.targets == Targets::Last {
             batch.only_last_target();

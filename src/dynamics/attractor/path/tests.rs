@@ -3,7 +3,7 @@
 use super::*;
 use crate::dynamics::attractor::exact::step;
 use crate::dynamics::parameters::{self, Matrix};
-use crate::settings::ModelSettings;
+use crate::settings::{ModelSettings, Warp};
 
 const DAY: i64 = 86_400_000;
 
@@ -26,7 +26,8 @@ const TIMES: [i64; 4] = [100 * DAY, 103 * DAY, 103 * DAY, 121 * DAY];
 fn jumps_and_flow_are_those_of_the_model() {
     for &solver in Solver::WITH_STATE {
         for &warp in Warp::ALL {
-            let model = model(&settings(solver));
+            let settings = ModelSettings { warp, time_scale: 7.0, ..settings(solver) };
+            let (model, warp) = (model(&settings), TimeWarp::of(&settings));
             let until = 130 * DAY;
             let path = path(&model, warp, &ITEMS, &TIMES, until, 7);
             let mut h = vec![0.0; 10];
@@ -38,7 +39,7 @@ fn jumps_and_flow_are_those_of_the_model() {
                 assert!(distance(&jump.after, &h) < 1e-12);
                 assert_eq!(path.points[jump.first_point].state, jump.after);
                 let end = TIMES.get(event + 1).copied().unwrap_or(until);
-                model.flow(&mut h, batch::warp(warp, end - TIMES[event]), 1);
+                model.flow(&mut h, warp.model_time(end - TIMES[event]), 1);
                 let next = path.events.get(event + 1).map_or(path.points.len(), |j| j.first_point);
                 let points = &path.points[jump.first_point..next];
                 assert!(points.iter().all(|point| point.event == event));
@@ -63,7 +64,7 @@ fn jumps_and_flow_are_those_of_the_model() {
 #[test]
 fn the_last_event_ends_it_where_no_later_time_is_asked_for() {
     let model = model(&settings(Solver::Rk4));
-    let path = path(&model, Warp::Linear, &ITEMS, &TIMES, TIMES[3], 7);
+    let path = path(&model, TimeWarp::LINEAR, &ITEMS, &TIMES, TIMES[3], 7);
     assert_eq!(path.points.last().unwrap().state, path.events[3].after);
     assert_eq!(path.events[3].first_point, path.points.len() - 1);
 }
@@ -81,7 +82,7 @@ fn points_lie_on_the_steps_of_the_solver() {
             h
         };
         // 0.6 of model time: three steps of 0.2, and four points a step.
-        let path = path(&model, Warp::Linear, &[2], &[0], 6 * DAY, 12);
+        let path = path(&model, TimeWarp::LINEAR, &[2], &[0], 6 * DAY, 12);
         assert_eq!(path.points.len(), 13);
         let state = |index: usize| &path.points[index].state[..];
         for steps in 0..=3 {
@@ -101,7 +102,7 @@ fn points_lie_on_the_steps_of_the_solver() {
 fn points_of_a_closed_form_are_the_form_itself() {
     for solver in [Solver::Decay, Solver::Cfc] {
         let model = model(&settings(solver));
-        let path = path(&model, Warp::Linear, &[2], &[0], 60 * DAY, 12);
+        let path = path(&model, TimeWarp::LINEAR, &[2], &[0], 60 * DAY, 12);
         for (index, point) in path.points.iter().enumerate() {
             let mut h = model_after(&model);
             model.flow(&mut h, 6.0 * index as f32 / 12.0, 1);
@@ -133,7 +134,8 @@ fn a_cubic_is_its_own_hermite_curve() {
 fn halving_the_steps_of_euler_halves_its_error() {
     let error = |max_step: f64| {
         let settings = ModelSettings { max_step, max_substeps: 64, ..settings(Solver::Euler) };
-        path(&model(&settings), Warp::Linear, &[2, 5], &[0, 12 * DAY], 12 * DAY, 4).halving_error
+        path(&model(&settings), TimeWarp::LINEAR, &[2, 5], &[0, 12 * DAY], 12 * DAY, 4)
+            .halving_error
     };
     let order = (error(0.05) / error(0.025)).log2();
     assert!((order - 1.0).abs() < 0.1, "{order}");
@@ -159,19 +161,19 @@ fn the_exponent_of_a_linear_flow_is_its_rate() {
     let settings = ModelSettings { max_step: 0.05, max_substeps: 64, ..settings(Solver::Rk4) };
     // A gate that keeps everything: only the flow is left, 0.7 per unit, which is ten days.
     let model = linear(&settings, 0.7, 60.0);
-    let kept = path(&model, Warp::Linear, &ITEMS, &TIMES, TIMES[3], 5);
+    let kept = path(&model, TimeWarp::LINEAR, &ITEMS, &TIMES, TIMES[3], 5);
     assert!((kept.lyapunov_per_day.unwrap() + 0.07).abs() < 1e-6, "{:?}", kept.lyapunov_per_day);
     // A gate that keeps half: three of the four jumps halve what the first left.
     let model = linear(&settings, 0.7, 0.0);
-    let halved = path(&model, Warp::Linear, &ITEMS, &TIMES, TIMES[3], 5);
+    let halved = path(&model, TimeWarp::LINEAR, &ITEMS, &TIMES, TIMES[3], 5);
     let expected = -0.07 + 3.0 * 0.5f64.ln() / 21.0;
     assert!((halved.lyapunov_per_day.unwrap() - expected).abs() < 1e-6);
     // A field that drives apart.
     let model = linear(&settings, -0.4, 60.0);
-    let apart = path(&model, Warp::Linear, &ITEMS, &TIMES, TIMES[3], 5);
+    let apart = path(&model, TimeWarp::LINEAR, &ITEMS, &TIMES, TIMES[3], 5);
     assert!((apart.lyapunov_per_day.unwrap() - 0.04).abs() < 1e-6);
     for (items, times) in [(&ITEMS[..1], &TIMES[..1]), (&[], &[]), (&ITEMS[..2], &[5, 5][..])] {
-        let path = path(&model, Warp::Linear, items, times, 5, 5);
+        let path = path(&model, TimeWarp::LINEAR, items, times, 5, 5);
         assert_eq!(path.lyapunov_per_day, None);
     }
 }
@@ -185,6 +187,6 @@ fn time_of_a_long_path() {
     let items: Vec<u32> = (0..20).collect();
     let times: Vec<i64> = (0..20).map(|event| event * 3 * DAY).collect();
     let started = std::time::Instant::now();
-    let path = path(&model, Warp::Linear, &items, &times, 70 * DAY, 16);
+    let path = path(&model, TimeWarp::LINEAR, &items, &times, 70 * DAY, 16);
     println!("H 128, 20 events: {:?}, {:?}", started.elapsed(), path.lyapunov_per_day);
 }

@@ -4,7 +4,8 @@ use crate::dynamics::excitation::{Moment, Timeline};
 use crate::dynamics::fused::Fused;
 use crate::dynamics::packed::{PackedSystem1, Step};
 use crate::dynamics::parameters::{self, Matrix};
-use crate::settings::{Head, ItemDynamics, ModelSettings, Solver, Targets, Warp};
+use crate::dynamics::warp::TimeWarp;
+use crate::settings::{Head, ItemDynamics, ModelSettings, Solver, Targets};
 
 const HOUR: i64 = 3_600_000;
 const ITEMS: usize = 700;
@@ -48,7 +49,7 @@ fn batch() -> Batch {
     let mut batch = Batch::empty(20, 6);
     for row in 0..20 {
         let (items, times) = history(9 * row);
-        batch.put(row, &items[..6], &times[..6], times[6], Some(items[6]), Warp::Linear);
+        batch.put(row, &items[..6], &times[..6], times[6], Some(items[6]), TimeWarp::LINEAR);
     }
     batch
 }

@@ -2,7 +2,7 @@
 
 use eframe::egui::{RichText, Ui};
 
-use crate::settings::{Config, PRESETS, Solver};
+use crate::settings::{Config, PRESETS, Solver, Warp};
 use crate::training::ablation::parse_models;
 use crate::workbench::commands::{Command, PageId, tooltip};
 use crate::workbench::format;
@@ -10,7 +10,8 @@ use crate::workbench::session::Session;
 use crate::workbench::theme::{UNIT, palette};
 use crate::workbench::widgets::{combo, list_row, page_scroll, pill, section, setting_row};
 
-const MODEL: [&str; 9] = [
+const TIME_SCALE: &str = "model.time_scale";
+const MODEL: [&str; 10] = [
     "model.hidden",
     "model.max_step",
     "model.max_substeps",
@@ -18,6 +19,7 @@ const MODEL: [&str; 9] = [
     "model.dropout",
     "model.targets",
     "model.warp",
+    TIME_SCALE,
     "model.head",
     "model.query_gap",
 ];
@@ -66,7 +68,10 @@ pub fn ui(ui: &mut Ui, session: &mut Session, running: bool) {
             }
             section(ui, title);
             for key in keys {
-                setting_row(ui, &mut session.config, key);
+                // Nothing is scaled where time is linear.
+                if *key != TIME_SCALE || session.config.model.warp == Warp::Log1p {
+                    setting_row(ui, &mut session.config, key);
+                }
             }
         }
         section(ui, "Device");
