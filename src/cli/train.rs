@@ -192,7 +192,7 @@ fn print_training(summary: &RunSummary, common: &Common) -> Result<()> {
             "train_loss": summary.train_loss, "train_seconds": summary.train_seconds,
             "step_halving_error": summary.step_halving_error, "params": summary.params,
             "device": summary.device, "latency_ms": latency, "data": summary.data,
-            "baselines": summary.baselines,
+            "baselines": summary.baselines, "half_lives_days": summary.half_lives_days,
         }));
     }
     println!("run            {}", summary.run);
@@ -214,6 +214,10 @@ fn print_training(summary: &RunSummary, common: &Common) -> Result<()> {
         "trained        {} epochs (best {}) in {:.1} s on {}",
         summary.epochs, summary.best_epoch, summary.train_seconds, summary.device
     );
+    if let Some(days) = &summary.half_lives_days {
+        let days: Vec<_> = days.iter().map(|days| format!("{days:.2}")).collect();
+        println!("half-lives     {} days (item intensities, learned)", days.join(", "));
+    }
     if let Some(latency) = &summary.latency {
         println!(
             "latency        batch of 64: median {:.2} ms, p95 {:.2} ms; one request: median {:.2} ms, p95 {:.2} ms",

@@ -108,6 +108,10 @@ impl Finished {
             latency: None,
             baselines: prepared.baseline_records(),
             ceiling: prepared.ceiling(context)?,
+            half_lives_days: prepared
+                .timeline_for(&config.model)
+                .filter(|_| config.model.item_dynamics.intensity())
+                .map(|timeline| timeline.half_lives().to_vec()),
             origin: past.origin,
         };
         // One entry: several would be written in an order of their own each time.

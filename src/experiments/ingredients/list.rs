@@ -15,7 +15,7 @@ pub struct Ingredient {
     pub change: fn(&mut Config) -> Option<&'static str>,
 }
 
-pub const INGREDIENTS: [Ingredient; 13] = [
+pub const INGREDIENTS: [Ingredient; 14] = [
     Ingredient {
         word: "item-dynamics",
         about: "The item dynamics are taken away: the user's state alone decides",
@@ -95,6 +95,16 @@ pub const INGREDIENTS: [Ingredient; 13] = [
             };
             config.model.warp = other;
             flows(config).then_some(title)
+        },
+    },
+    Ingredient {
+        word: "time-scale",
+        about: "Logarithmic time bends at a day, whatever scale suits the data",
+        rival: false,
+        change: |config| {
+            let scale = std::mem::replace(&mut config.model.time_scale, 1.0);
+            let scaled = config.model.warp == Warp::Log1p && scale != 1.0;
+            (scaled && flows(config)).then_some("A time scale of one day")
         },
     },
     Ingredient {
@@ -200,7 +210,8 @@ mod tests {
         {
             assert!(without(word, &[]).is_none(), "{word}");
         }
-        for word in ["gru", "warp", "query-gap"] {
+        assert!(without("time-scale", &["model.time_scale=7"]).is_none(), "linear time has none");
+        for word in ["gru", "warp", "time-scale", "query-gap"] {
             assert!(without(word, &["model.solver=gru", "model.query_gap=true"]).is_none());
         }
         assert!(without("sasrec", &["model.solver=tisasrec"]).is_none());
@@ -214,6 +225,9 @@ mod tests {
         assert_eq!((title, config.model.item_dynamics), ("Company only", ItemDynamics::Company));
         assert_eq!(without("warp", &["model.warp=log1p"]).unwrap().0, "Linear time");
         assert_eq!(without("warp", &["model.warp=linear"]).unwrap().0, "Logarithmic time");
+        let scaled = ["model.warp=log1p", "model.time_scale=7"];
+        let (title, config) = without("time-scale", &scaled).unwrap();
+        assert_eq!((title, config.model.time_scale), ("A time scale of one day", 1.0));
         assert_eq!(without("sasrec", &[]).unwrap().0, "SASRec");
         let (title, config) = without("sasrec", &["model.item_dynamics=both"]).unwrap();
         assert_eq!(title, "SASRec, without dynamics");
