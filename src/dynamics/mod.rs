@@ -6,6 +6,7 @@
 //!
 //! [`cell`] is the GRU, [`flow`] what moves a state between events (among others the free [`field`]),
 //! [`solver`] the integration over a gap,
+//! [`warp`] how gaps become the time it runs over,
 //! [`model`] puts them together over a [`batch`], [`parameters`] owns the weights, [`device`]
 //! says where all of it runs. [`fused`] is the same on the CPU with gradients by hand, for training,
 //! [`gpu`] the same on a GPU, and [`packed`] without them, for answering requests; [`attractor`] is
