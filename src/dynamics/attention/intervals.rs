@@ -80,7 +80,7 @@ mod tests {
 
     fn rows(settings: &ModelSettings, gaps: &[i64]) -> Vec<Vec<u32>> {
         let mut out = Vec::new();
-        let dt = gaps.iter().map(|&gap| TimeWarp::of(&settings).model_time(gap));
+        let dt = gaps.iter().map(|&gap| TimeWarp::of(settings).model_time(gap));
         Intervals::new(settings).rows(dt, &mut out);
         let rows = out.chunks_exact(gaps.len()).enumerate();
         rows.map(|(place, row)| row[..=place].to_vec()).collect()
