@@ -208,6 +208,21 @@ fn runs_of_one_solver_are_told_apart_and_a_broken_run_says_why() {
 }
 
 #[test]
+fn learned_half_lives_are_told_where_there_are_any() {
+    let runs = tempfile::tempdir().unwrap();
+    let told = |dynamics: &str| {
+        let set = format!("model.item_dynamics={dynamics}");
+        let mut arguments = vec!["train", "--model", "gru", "--data", "drift", "--set", &set];
+        arguments.extend(TINY);
+        json(runs.path(), &arguments)["half_lives_days"].clone()
+    };
+    let days = told("intensity");
+    let days: Vec<f64> = days.as_array().unwrap().iter().filter_map(|one| one.as_f64()).collect();
+    assert!(days.len() > 1 && days[0] > 0.0 && days.is_sorted(), "{days:?}");
+    assert!(told("company").is_null() && told("none").is_null());
+}
+
+#[test]
 fn ones_own_file_is_trained_on() {
     let runs = tempfile::tempdir().unwrap();
     let file = runs.path().join("clicks.csv");
