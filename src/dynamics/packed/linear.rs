@@ -149,18 +149,12 @@ impl Kernel for Product<'_> {
                 bias: S::as_simd_f32s(bias).0,
                 inputs,
             };
-            let columns = first..(first + width).min(outputs);
-            // The last panel may be filled up with columns that go nowhere.
-            let whole = columns.len() == width;
-            let mut wide = vec![0.0; if whole { 0 } else { rows * width }];
-            let to = if whole {
-                Rows { out: &mut out[first..], step: outputs }
+            let columns = (outputs - first).min(width);
+            let to = Rows { out: &mut out[first..], step: outputs, columns };
+            if columns == width {
+                tile.all::<S, FUSED, true>(simd, x, to, rows);
             } else {
-                Rows { out: &mut wide, step: width }
-            };
-            tile.all::<S, FUSED>(simd, x, to, rows);
-            for (to, from) in out.chunks_exact_mut(outputs).zip(wide.chunks_exact(width)) {
-                to[columns.clone()].copy_from_slice(&from[..columns.len()]);
+                tile.all::<S, FUSED, false>(simd, x, to, rows);
             }
         }
     }
@@ -173,16 +167,19 @@ struct Tile<'a, V> {
     inputs: usize,
 }
 
-/// Where a panel's columns go: every `step` values a row.
+/// Where a panel's columns go: a row begins every `step` values.
 struct Rows<'a> {
     out: &'a mut [f32],
     step: usize,
+    /// Fewer than the panel has where it is filled up.
+    columns: usize,
 }
 
 impl<V: Copy> Tile<'_, V> {
-    /// The outputs of all rows.
+    /// The outputs of all rows. `WHOLE` says that all columns of the panel go somewhere: its sums then
+    /// go there from their registers.
     #[inline(always)]
-    fn all<S: Simd<f32s = V>, const FUSED: bool>(
+    fn all<S: Simd<f32s = V>, const FUSED: bool, const WHOLE: bool>(
         &self,
         simd: S,
         x: &[f32],
@@ -193,23 +190,23 @@ impl<V: Copy> Tile<'_, V> {
         // Four sums a row, four weights and an input must all find a register.
         if S::REGISTER_COUNT >= 32 {
             while row + 6 <= rows {
-                self.rows::<S, 6, FUSED>(simd, x, &mut out, &mut row);
+                self.rows::<S, 6, FUSED, WHOLE>(simd, x, &mut out, &mut row);
             }
             while row + 4 <= rows {
-                self.rows::<S, 4, FUSED>(simd, x, &mut out, &mut row);
+                self.rows::<S, 4, FUSED, WHOLE>(simd, x, &mut out, &mut row);
             }
         }
         while row + 2 <= rows {
-            self.rows::<S, 2, FUSED>(simd, x, &mut out, &mut row);
+            self.rows::<S, 2, FUSED, WHOLE>(simd, x, &mut out, &mut row);
         }
         if row < rows {
-            self.rows::<S, 1, FUSED>(simd, x, &mut out, &mut row);
+            self.rows::<S, 1, FUSED, WHOLE>(simd, x, &mut out, &mut row);
         }
     }
 
     /// The outputs of `M` rows from `*row` on, which then stands behind them.
     #[inline(always)]
-    fn rows<S: Simd<f32s = V>, const M: usize, const FUSED: bool>(
+    fn rows<S: Simd<f32s = V>, const M: usize, const FUSED: bool, const WHOLE: bool>(
         &self,
         simd: S,
         x: &[f32],
@@ -235,9 +232,17 @@ impl<V: Copy> Tile<'_, V> {
             }
         }
         for (m, sums) in sums.into_iter().enumerate() {
-            let width = VECTORS * S::F32_LANES;
-            let out = &mut out.out[(first + m) * out.step..][..width];
-            S::as_mut_simd_f32s(out).0.copy_from_slice(&sums);
+            let out = &mut out.out[(first + m) * out.step..][..out.columns];
+            if WHOLE {
+                S::as_mut_simd_f32s(out).0.copy_from_slice(&sums);
+                continue;
+            }
+            for (out, sum) in out.chunks_mut(S::F32_LANES).zip(sums) {
+                match S::as_mut_simd_f32s(out) {
+                    ([out], _) => *out = sum,
+                    (_, rest) => simd.partial_store_f32s(rest, sum),
+                }
+            }
         }
     }
 }
