@@ -69,9 +69,15 @@ impl CellValue {
     }
 }
 
+/// Days, as `0.021 · 1.50 · 45.0`.
+fn days_text(days: &[f64]) -> String {
+    let texts: Vec<_> = days.iter().map(|&days| format::number(days)).collect();
+    texts.join(" · ")
+}
+
 /// Every column there is: facts and metrics, then the settings.
 pub fn all() -> Vec<ColumnInfo> {
-    let facts: [(&str, &str, f32, bool, Better); 16] = [
+    let facts: [(&str, &str, f32, bool, Better); 17] = [
         ("state", "State", 116.0, false, Better::Neither),
         ("ndcg10", "NDCG@10", 135.0, true, Better::More),
         ("hr10", "HR@10", 135.0, true, Better::More),
@@ -84,6 +90,7 @@ pub fn all() -> Vec<ColumnInfo> {
         ("time", "Training", 85.0, true, Better::Less),
         ("epochs", "Epochs trained", 110.0, true, Better::Neither),
         ("params", "Parameters", 110.0, true, Better::Neither),
+        ("half_lives", "Item half-lives (days)", 250.0, true, Better::Neither),
         ("data", "Data", 105.0, false, Better::Neither),
         ("device", "Trained on", 190.0, false, Better::Neither),
         ("origin", "Comes from", 260.0, false, Better::Neither),
@@ -130,6 +137,10 @@ pub fn value(row: &Row, id: &str) -> CellValue {
         "time" => CellValue::number(row.train_seconds, format::duration),
         "epochs" => CellValue::number(row.epochs.map(|n| n as f64), |n| format!("{n}")),
         "params" => CellValue::number(row.params.map(|n| n as f64), |n| format::count(n as u64)),
+        "half_lives" => CellValue {
+            text: row.half_lives_days.as_deref().map_or_else(|| "–".to_owned(), days_text),
+            number: row.half_lives_days.as_ref().and_then(|days| days.first().copied()),
+        },
         "data" => CellValue::text(row.data.as_str()),
         "device" => CellValue::text(row.device.as_str()),
         "origin" => CellValue::text(
@@ -271,6 +282,14 @@ mod tests {
         choice.descending = false;
         sort(&mut rows, &choice);
         assert_eq!(keys(&rows), ["c", "b", "a"]);
+    }
+
+    #[test]
+    fn learned_half_lives_are_listed_where_there_are_any() {
+        let mut known = sample("a", Solver::Euler);
+        assert_eq!(value(&known, "half_lives").text, "–");
+        known.half_lives_days = Some(vec![0.0213, 1.5, 45.0]);
+        assert_eq!(value(&known, "half_lives").text, "0.021 · 1.50 · 45.0");
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub struct Row {
     pub train_seconds: Option<f64>,
     /// Medians in milliseconds: a batch of 64, and one request.
     pub latency: Option<(f64, f64)>,
+    /// Learned half-lives of the item intensities, in days; follow from the data alone, so that all
+    /// seeds share them.
+    pub half_lives_days: Option<Vec<f64>>,
 }
 
 impl Row {
@@ -114,6 +117,7 @@ impl Row {
             latency: summary
                 .and_then(|summary| summary.latency.as_ref())
                 .map(|latency| (latency.batch64.median_ms, latency.single.median_ms)),
+            half_lives_days: summary.and_then(|summary| summary.half_lives_days.clone()),
         }
     }
 
@@ -191,6 +195,7 @@ pub fn sample(id: &str, solver: Solver) -> Row {
         params: None,
         train_seconds: None,
         latency: None,
+        half_lives_days: None,
     }
 }
 
