@@ -6,6 +6,8 @@
 //! | `leave-one-out` | all events but the last two of each user | last but one | last |
 //! | `temporal` | events before the 80 % point in time | each user's first event in the next 10 % | each user's first event in the last 10 % |
 //!
+//! `readme` is DeepM3's own; `data.whole_histories` makes it train on all events of the training users.
+//!
 //! Every history is a run of one user's events, so sequences are ranges into the [`Dataset`] and
 //! nothing is copied.
 

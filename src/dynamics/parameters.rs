@@ -20,7 +20,9 @@ pub struct Matrix {
 /// Weights that do not fit the model they are loaded into.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ParameterError {
-    #[error("the weights have no `{0}`; they belong to another model")]
+    #[error(
+        "the weights have no `{0}`; they belong to another model, or an earlier version wrote them: train again"
+    )]
     Missing(String),
     #[error(
         "`{name}` is {found:?} in the file and {expected:?} in the model; they belong to another model or data set"
@@ -107,9 +109,9 @@ fn specs(model: &ModelSettings, items: usize) -> Vec<Spec> {
     let flow = flow::weights(model.solver).iter();
     specs.extend(flow.map(|weight| spec(weight.name, weight.shape(h), bound(weight.fan_in * h))));
     if model.item_dynamics != ItemDynamics::None {
-        specs.push(spec("items.w", [h, FEATURES], Initial::Zero));
-        specs.push(spec("items.b", [1, FEATURES], Initial::Even(ITEM_WEIGHT)));
-        specs.push(spec("items.clock", [CLOCK, FEATURES], Initial::Zero));
+        specs.push(spec("items.by_state", [h, FEATURES], Initial::Zero));
+        specs.push(spec("items.bias", [1, FEATURES], Initial::Even(ITEM_WEIGHT)));
+        specs.push(spec("items.by_clock", [CLOCK, FEATURES], Initial::Zero));
     }
     match model.head {
         Head::Linear => {

@@ -349,6 +349,8 @@ config! {
             "Filter users and items in turn until every one left has enough events.";
         max_len: usize = 20, integer(3, 200), "History length", "events",
             "The model sees at most this many of a user's last events.";
+        whole_histories: bool = false, Kind::Switch, "Train on whole histories", "",
+            "Under the readme protocol with loss at every position: train on all events of the training users, as the other protocols do, not on each one's last data.max_len alone, as DeepM3 does.";
     }
 
     /// System 1: the sequence model.

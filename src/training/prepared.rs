@@ -60,9 +60,9 @@ impl Prepared {
         let (min_user, min_item) = (settings.min_user_events, settings.min_item_events);
         let data = filter(raw, min_user, min_item, settings.k_core, || context.checkpoint())?;
         let protocol = config.evaluation.protocol;
-        // The `readme` protocol has one window a user, whatever the targets.
-        let targets =
-            if protocol == Protocol::Readme { Targets::Last } else { config.model.targets };
+        // DeepM3 has one window a user, whatever the targets.
+        let last_windows = protocol == Protocol::Readme && !settings.whole_histories;
+        let targets = if last_windows { Targets::Last } else { config.model.targets };
         let split = split(&data, protocol, settings.max_len, targets)?;
         let record = DataRecord {
             name: data.name.clone(),
@@ -180,4 +180,29 @@ fn background(raw: &Dataset, data: &Dataset, split: &Split) -> Vec<(Vec<u32>, Ve
         })
         .filter(|(items, _): &(Vec<u32>, Vec<i64>)| !items.is_empty())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::drift::{DriftOptions, drift};
+    use crate::jobs::{Control, detached};
+
+    #[test]
+    fn whole_histories_are_trained_on_where_every_event_is_a_target() {
+        let options = DriftOptions { users: 80, items: 30, ..DriftOptions::default() };
+        let raw = drift(options, || Ok(())).unwrap();
+        let context: Context<()> = detached(Control::default(), |_, _| ());
+        let trained_on = |whole_histories: bool, targets: Targets| -> usize {
+            let mut config = Config::default();
+            config.evaluation.protocol = Protocol::Readme;
+            config.data.max_len = 6;
+            config.data.whole_histories = whole_histories;
+            config.model.targets = targets;
+            let split = Prepared::from_dataset(&raw, &config, &context).unwrap().split;
+            split.train.iter().map(|part| part.end - part.start - 1).sum()
+        };
+        assert!(trained_on(true, Targets::All) > 2 * trained_on(false, Targets::All));
+        assert_eq!(trained_on(true, Targets::Last), trained_on(false, Targets::Last));
+    }
 }

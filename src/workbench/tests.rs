@@ -9,6 +9,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use super::commands::{Command, ExportFormat, PageId};
 use super::{App, Options};
 use crate::runs::RunState;
+use crate::settings::{Protocol, Targets};
 use crate::training::trainer::lost::lose_device;
 
 struct Window {
@@ -144,6 +145,22 @@ fn settings_are_changed_by_their_labels() {
     window.harness.key_press(Key::ArrowRight);
     window.harness.run_steps(2);
     assert!(window.harness.state().session.config.model.hidden > before);
+}
+
+#[test]
+fn settings_that_would_change_nothing_are_not_shown() {
+    let mut window = Window::open();
+    window.click(Role::Button, "Train");
+    for (targets, protocol, shown) in [
+        (Targets::Last, Protocol::Readme, false),
+        (Targets::All, Protocol::Readme, true),
+        (Targets::All, Protocol::LeaveOneOut, false),
+    ] {
+        let config = &mut window.harness.state_mut().session.config;
+        (config.model.targets, config.evaluation.protocol) = (targets, protocol);
+        window.harness.run_steps(2);
+        assert_eq!(window.shows("Train on whole histories"), shown, "{targets:?} {protocol:?}");
+    }
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! What a moment says of each item, as features of its score: ln(1 + x/ε) of every intensity, of
 //! how much the history excites the item, and of how it followed the last ones, ever and lately.
+//! The ε of an intensity is a number of events; that of a tie is a share of the strongest tie at
+//! that moment, since how strong ties are says how long a history is and how well its items are
+//! known, not which item is next.
 
 use std::ops::Range;
 
@@ -13,9 +16,12 @@ pub(super) const TIES: usize = 4;
 /// Features of an item: its intensities, then those that come from ties.
 pub const FEATURES: usize = HALF_LIVES + TIES;
 
-/// ε of an intensity, in events, and of the weights of ties.
+/// ε of an intensity, in events.
 const LEAST_EVENTS: f32 = 0.1;
-const LEAST_TIES: f32 = 0.02;
+/// ε of ties, as a share of the strongest.
+const LEAST_SHARE: f32 = 1.0 / 30.0;
+/// The strongest tie counts as at least this strong, so that where there is none nothing divides by 0.
+const FAINT: f32 = 1e-30;
 
 /// The features of all items at a moment. Most intensities follow from a snapshot; items that had
 /// events since, and items tied to the history, are listed.
@@ -84,7 +90,9 @@ impl Look {
             }
         }
         for list in &mut self.by_tie {
-            arch.dispatch(Logarithms { values: list, factor: 1.0 / LEAST_TIES });
+            let strongest = list.iter().fold(0.0, |most: f32, &tie| most.max(tie));
+            let factor = 1.0 / (LEAST_SHARE * strongest.max(FAINT));
+            arch.dispatch(Logarithms { values: list, factor });
         }
     }
 

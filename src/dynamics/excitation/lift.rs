@@ -46,9 +46,9 @@ impl Lift {
             &matrix.values
         };
         (parts != ItemDynamics::None).then(|| {
-            let weight = find("items.w", [model.hidden, FEATURES]);
-            let weights = Linear::from_rows(arch, weight, find("items.b", [1, FEATURES]));
-            let by_clock = find("items.clock", [CLOCK, FEATURES]).clone();
+            let weight = find("items.by_state", [model.hidden, FEATURES]);
+            let weights = Linear::from_rows(arch, weight, find("items.bias", [1, FEATURES]));
+            let by_clock = find("items.by_clock", [CLOCK, FEATURES]).clone();
             Self { parts, items, weights, by_clock }
         })
     }

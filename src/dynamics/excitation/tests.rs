@@ -112,9 +112,18 @@ fn company_counts_who_chose_both_and_who_followed() {
     assert!(next[1] > next[3] && next[3] > 0.0 && next[2] == 0.0, "2 came before 0");
     let [together, _] = found(&[0], day);
     assert!(together[1] > 0.0 && together[3] == 0.0, "only the first user so far");
-    // The latest item of a history counts most.
-    let ([late, _], [early, _]) = (found(&[4, 0], 9 * day), found(&[0, 4], 9 * day));
-    assert!(late[1] > early[1] && early[1] > 0.0);
+    // The latest item of a history counts most: only 2 has no tie to 1.
+    let ([late, _], [early, _]) = (found(&[0, 2], 9 * day), found(&[2, 0], 9 * day));
+    assert!(late[3] > early[3] && early[3] > 0.0, "{late:?} {early:?}");
+    // Ties are told by their share of the strongest, whatever that is: an item without ties takes
+    // nothing off.
+    let strongest = 31f32.ln();
+    for features in [&together, &next, &late, &early] {
+        let most = features.iter().fold(0.0, |most: f32, &tie| most.max(tie));
+        assert!((most - strongest).abs() < 1e-5, "{features:?}");
+    }
+    assert_eq!(found(&[4, 0], 9 * day), found(&[0], 9 * day));
+    assert!(found(&[4], 9 * day).iter().flatten().all(|&tie| tie == 0.0), "no ties at all");
 }
 
 #[test]

@@ -24,7 +24,8 @@ fn settings(targets: Targets, head: Head) -> ModelSettings {
 /// Initial weights with the state's and the clock's say in the item dynamics.
 fn weights(settings: &ModelSettings) -> Vec<Matrix> {
     let mut weights = parameters::initial(settings, ITEMS, 3);
-    let says = |matrix: &&mut Matrix| ["items.w", "items.clock"].contains(&matrix.name.as_str());
+    let says =
+        |matrix: &&mut Matrix| ["items.by_state", "items.by_clock"].contains(&matrix.name.as_str());
     for matrix in weights.iter_mut().filter(says) {
         for (place, value) in matrix.values.iter_mut().enumerate() {
             *value = 0.3 * (place as f32).sin();

@@ -2,7 +2,7 @@
 
 use eframe::egui::{RichText, Ui};
 
-use crate::settings::{Config, PRESETS, Solver, Warp};
+use crate::settings::{Config, PRESETS, Protocol, Solver, Targets, Warp};
 use crate::training::ablation::parse_models;
 use crate::workbench::commands::{Command, PageId, tooltip};
 use crate::workbench::format;
@@ -11,6 +11,7 @@ use crate::workbench::theme::{UNIT, palette};
 use crate::workbench::widgets::{combo, list_row, page_scroll, pill, section, setting_row};
 
 const TIME_SCALE: &str = "model.time_scale";
+const WHOLE_HISTORIES: &str = "data.whole_histories";
 const MODEL: [&str; 10] = [
     "model.hidden",
     "model.max_step",
@@ -38,8 +39,13 @@ const TRAINING: [&str; 10] = [
     "training.keep_best",
     "training.parallel",
 ];
-const EVALUATION: [&str; 4] =
-    ["evaluation.protocol", "data.max_len", "evaluation.mask_seen", "evaluation.batch_size"];
+const EVALUATION: [&str; 5] = [
+    "evaluation.protocol",
+    "data.max_len",
+    WHOLE_HISTORIES,
+    "evaluation.mask_seen",
+    "evaluation.batch_size",
+];
 
 /// Draw the column; nothing can be changed while a training runs.
 pub fn ui(ui: &mut Ui, session: &mut Session, running: bool) {
@@ -68,8 +74,7 @@ pub fn ui(ui: &mut Ui, session: &mut Session, running: bool) {
             }
             section(ui, title);
             for key in keys {
-                // Nothing is scaled where time is linear.
-                if *key != TIME_SCALE || session.config.model.warp == Warp::Log1p {
+                if matters(key, &session.config) {
                     setting_row(ui, &mut session.config, key);
                 }
             }
@@ -78,6 +83,17 @@ pub fn ui(ui: &mut Ui, session: &mut Session, running: bool) {
         device(ui, session);
         ui.add_space(2.0 * UNIT);
     });
+}
+
+/// Whether a setting changes anything beside the others.
+fn matters(key: &str, config: &Config) -> bool {
+    match key {
+        TIME_SCALE => config.model.warp == Warp::Log1p,
+        WHOLE_HISTORIES => {
+            config.evaluation.protocol == Protocol::Readme && config.model.targets == Targets::All
+        }
+        _ => true,
+    }
 }
 
 fn models(ui: &mut Ui, session: &mut Session) {
