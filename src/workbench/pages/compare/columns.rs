@@ -87,7 +87,7 @@ pub fn all() -> Vec<ColumnInfo> {
         ("loss", "Train loss", 100.0, true, Better::Less),
         ("batch64", "Batch of 64 (ms)", 122.0, true, Better::Less),
         ("single", "One request (ms)", 126.0, true, Better::Less),
-        ("time", "Training", 85.0, true, Better::Less),
+        ("time", "Training", 108.0, true, Better::Less),
         ("epochs", "Epochs trained", 110.0, true, Better::Neither),
         ("params", "Parameters", 110.0, true, Better::Neither),
         ("half_lives", "Item half-lives (days)", 250.0, true, Better::Neither),

@@ -60,7 +60,7 @@ pub fn table_ui(ui: &mut Ui, table: &AblationTable) {
     if ui.available_width() > 620.0 {
         columns.extend([
             Column::figure("Batch 64, ms", 1.15),
-            Column::figure("Training", 1.0),
+            Column::figure("Training", 1.2),
             Column::figure("Seeds", 0.7),
         ]);
     }
