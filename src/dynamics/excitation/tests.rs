@@ -112,7 +112,8 @@ fn company_counts_who_chose_both_and_who_followed() {
     assert!(next[1] > next[3] && next[3] > 0.0 && next[2] == 0.0, "2 came before 0");
     let [together, _] = found(&[0], day);
     assert!(together[1] > 0.0 && together[3] == 0.0, "only the first user so far");
-    // The latest item of a history counts most: only 2 has no tie to 1.
+    // The latest item of a history counts most: of 0 and 2, both tied to 3, only 0 is tied to 1,
+    // the strongest.
     let ([late, _], [early, _]) = (found(&[0, 2], 9 * day), found(&[2, 0], 9 * day));
     assert!(late[3] > early[3] && early[3] > 0.0, "{late:?} {early:?}");
     // Ties are told by their share of the strongest, whatever that is: an item without ties takes
