@@ -69,10 +69,10 @@ impl CellValue {
     }
 }
 
-/// Days, as `0.021 · 1.50 · 45.0`.
+/// Days, as `0.021, 1.50, 45.0`.
 fn days_text(days: &[f64]) -> String {
     let texts: Vec<_> = days.iter().map(|&days| format::number(days)).collect();
-    texts.join(" · ")
+    texts.join(", ")
 }
 
 /// Every column there is: facts and metrics, then the settings.
@@ -90,7 +90,7 @@ pub fn all() -> Vec<ColumnInfo> {
         ("time", "Training", 108.0, true, Better::Less),
         ("epochs", "Epochs trained", 110.0, true, Better::Neither),
         ("params", "Parameters", 110.0, true, Better::Neither),
-        ("half_lives", "Item half-lives (days)", 250.0, true, Better::Neither),
+        ("half_lives", "Item half-lives (days)", 340.0, true, Better::Neither),
         ("data", "Data", 105.0, false, Better::Neither),
         ("device", "Trained on", 190.0, false, Better::Neither),
         ("origin", "Comes from", 260.0, false, Better::Neither),
@@ -137,10 +137,9 @@ pub fn value(row: &Row, id: &str) -> CellValue {
         "time" => CellValue::number(row.train_seconds, format::duration),
         "epochs" => CellValue::number(row.epochs.map(|n| n as f64), |n| format!("{n}")),
         "params" => CellValue::number(row.params.map(|n| n as f64), |n| format::count(n as u64)),
-        "half_lives" => CellValue {
-            text: row.half_lives_days.as_deref().map_or_else(|| "–".to_owned(), days_text),
-            number: row.half_lives_days.as_ref().and_then(|days| days.first().copied()),
-        },
+        "half_lives" => CellValue::text(
+            row.half_lives_days.as_deref().map_or_else(|| "–".to_owned(), days_text),
+        ),
         "data" => CellValue::text(row.data.as_str()),
         "device" => CellValue::text(row.device.as_str()),
         "origin" => CellValue::text(
@@ -289,7 +288,10 @@ mod tests {
         let mut known = sample("a", Solver::Euler);
         assert_eq!(value(&known, "half_lives").text, "–");
         known.half_lives_days = Some(vec![0.0213, 1.5, 45.0]);
-        assert_eq!(value(&known, "half_lives").text, "0.021 · 1.50 · 45.0");
+        assert_eq!(value(&known, "half_lives").text, "0.021, 1.50, 45.0");
+        let shown: Vec<_> = all().into_iter().filter(|column| column.id == "half_lives").collect();
+        let csv = to_csv(&[known], &shown);
+        assert!(csv.ends_with("\na,euler,42,\"0.021, 1.50, 45.0\"\n"), "all of them: {csv}");
     }
 
     #[test]
