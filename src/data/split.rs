@@ -10,6 +10,9 @@
 //!
 //! Every history is a run of one user's events, so sequences are ranges into the [`Dataset`] and
 //! nothing is copied.
+//!
+//! Under `temporal` alone, training ends before the requests come, to a world that has moved on: see
+//! [`Split::moves_on`] for what training makes of it.
 
 use crate::settings::{Protocol, Targets};
 
@@ -42,6 +45,10 @@ pub struct Split {
     pub train: Vec<Sequence>,
     pub valid: Vec<Query>,
     pub test: Vec<Query>,
+    /// Milliseconds that the validation events last, and the world moves on, after training has ended; 0
+    /// where training never ends before requests come. Item dynamics are trained as of so much earlier,
+    /// half of the time.
+    pub moves_on: i64,
     /// Ranges of events that counting baselines may use: all training events, whole histories
     /// included. Never an event that is a validation or test target, nor one after it.
     pub counted: Vec<Sequence>,
@@ -121,7 +128,7 @@ fn readme(data: &Dataset, max_len: usize, targets: Targets) -> Split {
         counted.push(Sequence { start, end: known });
     }
     let test = users[cut..].iter().map(|&user| query(user)).collect();
-    Split { protocol: Protocol::Readme, input_len, train, valid, test, counted }
+    Split { protocol: Protocol::Readme, input_len, train, valid, test, moves_on: 0, counted }
 }
 
 /// Training windows over `start..end`: the last one for `last` targets; for `all` targets
@@ -159,7 +166,8 @@ fn leave_one_out(data: &Dataset, max_len: usize, targets: Targets) -> Split {
         valid.push(query(end - 2));
         test.push(query(end - 1));
     }
-    Split { protocol: Protocol::LeaveOneOut, input_len: max_len, train, valid, test, counted }
+    let (input_len, moves_on) = (max_len, 0);
+    Split { protocol: Protocol::LeaveOneOut, input_len, train, valid, test, moves_on, counted }
 }
 
 fn temporal(data: &Dataset, max_len: usize, targets: Targets) -> Split {
@@ -195,7 +203,8 @@ fn temporal(data: &Dataset, max_len: usize, targets: Targets) -> Split {
             test.push(query(second));
         }
     }
-    Split { protocol: Protocol::Temporal, input_len: max_len, train, valid, test, counted }
+    let (input_len, moves_on) = (max_len, second_cut - first_cut);
+    Split { protocol: Protocol::Temporal, input_len, train, valid, test, moves_on, counted }
 }
 
 #[cfg(test)]
@@ -278,6 +287,7 @@ mod tests {
         let time = |event: usize| data.time[event] / 1000;
         assert!(split.train.iter().all(|s| time(s.end - 1) < 16));
         assert_eq!(split.valid.iter().map(|q| time(q.target)).collect::<Vec<_>>(), [16, 17]);
+        assert_eq!(split.moves_on, 2000, "milliseconds from one cut to the other");
         assert_eq!(split.test.iter().map(|q| time(q.target)).collect::<Vec<_>>(), [18, 19]);
     }
 }

@@ -184,6 +184,7 @@ fn answer(model: &ServedModel, batch: Vec<Waiting>, workspace: &mut Workspace) {
                 times: &asked.times,
                 asked: asked.query,
                 query: if asked.calendar { asked.query } else { now },
+                behind: 0,
             })
             .collect();
         lift.apply(&timeline, &moments, &states, &mut scores);

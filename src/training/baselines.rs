@@ -197,6 +197,7 @@ mod tests {
             train: vec![],
             valid: vec![],
             test: vec![],
+            moves_on: 0,
             counted: vec![Sequence { start: 0, end: 4 }, Sequence { start: 4, end: 6 }],
         };
         assert_eq!(popularity(&data, &split), [3, 2, 1, 0]);

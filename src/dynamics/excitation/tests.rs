@@ -79,6 +79,9 @@ fn nothing_is_known_from_the_future_and_a_stream_is_as_good_as_its_past() {
     let moment = Moment::at(&[3, 4, 3], &[], cut);
     let known = features(&past, items, &moment);
     assert!(known.iter().all(|feature| feature.iter().any(|&value| value > 0.0)));
+    let days = 216 * HOUR;
+    let late = Moment::at(&[3, 4, 3], &[], cut + days);
+    let stale = features(&past, items, &late);
     let mut later: Vec<(i64, usize, usize)> = Vec::new();
     for (user, (_, times)) in users.iter().enumerate() {
         let after = |(place, &time): (usize, &i64)| (time >= cut).then_some((time, user, place));
@@ -90,6 +93,9 @@ fn nothing_is_known_from_the_future_and_a_stream_is_as_good_as_its_past() {
         assert!(past.push(Event { time, item: all[place] }, &all[..place]));
     }
     assert_eq!(features(&past, items, &moment), known, "events after a moment change nothing");
+    assert_ne!(features(&past, items, &late), stale);
+    let behind = Moment { behind: days, ..late };
+    assert_eq!(features(&past, items, &behind), stale, "as if nobody had gone on");
     assert!(!past.push(Event { time: cut, item: 1 }, &[]), "older than the last");
     assert!(!past.push(Event { time: i64::MAX, item: 20 }, &[]), "no item of the catalogue");
 }

@@ -36,12 +36,15 @@ pub struct Moment<'a> {
     /// the same for users whose events have a calendar.
     pub asked: i64,
     pub query: i64,
+    /// Milliseconds before the request in which what others did is not known: a model learns with it
+    /// what a timeline that nobody keeps up to date is worth.
+    pub behind: i64,
 }
 
 impl<'a> Moment<'a> {
     /// Of a user whose events have a calendar.
     pub const fn at(items: &'a [u32], times: &'a [i64], query: i64) -> Self {
-        Self { items, times, asked: query, query }
+        Self { items, times, asked: query, query, behind: 0 }
     }
 }
 
@@ -118,7 +121,8 @@ impl Timeline {
 
     /// What the events before a moment say about every item.
     pub fn look(&self, moment: &Moment<'_>, parts: ItemDynamics) -> Look {
-        let events = self.time.partition_point(|&time| time < moment.query);
+        let known = moment.query.saturating_sub(moment.behind);
+        let events = self.time.partition_point(|&time| time < known);
         let mut look = Look::default();
         if parts.intensity() {
             let mut sums = Sums::new(self.items);

@@ -15,6 +15,8 @@ use crate::settings::{ItemDynamics, Targets};
 pub struct Surroundings<'a> {
     /// Needed where the model has item dynamics.
     pub timeline: Option<&'a Timeline>,
+    /// [`Moment::behind`] after each event of the batch, `[L, B]`; empty where none is.
+    pub behind: &'a [i64],
     /// Leave items that came before in the sequence out of the softmax.
     pub mask_seen: bool,
 }
@@ -29,6 +31,8 @@ struct Asked {
     clock: [f32; CLOCK],
     /// Unix milliseconds.
     query: i64,
+    /// See [`Moment::behind`].
+    behind: i64,
 }
 
 /// Weights of the item dynamics, and where the derivatives by them add up.
@@ -63,7 +67,7 @@ impl<'a> Beside<'a> {
         batch: &Batch,
         targets: Targets,
         masks: impl Iterator<Item = usize>,
-        mask_seen: bool,
+        around: Surroundings<'_>,
         states: &[f32],
     ) {
         self.states.clear();
@@ -84,10 +88,11 @@ impl<'a> Beside<'a> {
                 seen.map(|place| (batch.items[place] as u32 - 1, batch.clock[place])).unzip();
             let query = batch.clock[(position + 1) * batch.rows + row];
             let clock = Moment::at(&items, &times, query).clock();
-            let mut out = if mask_seen { items.clone() } else { Vec::new() };
+            let mut out = if around.mask_seen { items.clone() } else { Vec::new() };
             out.sort_unstable();
             out.dedup();
-            Asked { items, out, clock, query }
+            let behind = around.behind.get(position * batch.rows + row).copied().unwrap_or(0);
+            Asked { items, out, clock, query, behind }
         }));
     }
 
@@ -106,7 +111,8 @@ impl<'a> Beside<'a> {
         }
         let mut looks: Vec<Look> = asked.iter().map(|_| Look::default()).collect();
         run(threads, looks.iter_mut().zip(asked).collect(), |(look, asked)| {
-            let moment = Moment::at(&asked.items, &[], asked.query);
+            let behind = asked.behind;
+            let moment = Moment { behind, ..Moment::at(&asked.items, &[], asked.query) };
             *look = weights.timeline.look(&moment, weights.parts);
         });
         Lifts { asked, of: Some(Lifted { timeline: weights.timeline, looks, each }) }

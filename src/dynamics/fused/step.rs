@@ -177,7 +177,7 @@ impl Fused {
         let inner = into.inner;
         let mut scoring = WholeCatalogue {
             beside: (lifting.is_some() || around.mask_seen).then(|| Beside::new(lifting)),
-            ask: (batch, targets, around.mask_seen),
+            ask: (batch, targets, around),
             head: head::Head {
                 arch: self.arch,
                 threads,
@@ -309,7 +309,7 @@ struct WholeCatalogue<'a> {
     head: head::Head<'a>,
     beside: Option<Beside<'a>>,
     /// What its states are asked about.
-    ask: (&'a Batch, Targets, bool),
+    ask: (&'a Batch, Targets, Surroundings<'a>),
     /// See [`drop_out`].
     masks: Option<&'a [f32]>,
     /// Of one state in the mean.
@@ -337,9 +337,9 @@ impl Scoring for WholeCatalogue<'_> {
         let mut sums = head::Sums { weight, bias: self.by_bias, more };
         let answers = head::Answers { columns: &columns, apart: None };
         if let Some(beside) = &mut self.beside {
-            let (batch, targets, mask_seen) = self.ask;
+            let (batch, targets, around) = self.ask;
             let masks = wave.iter().flat_map(|shard| &shard.scored).map(|scored| scored.mask);
-            beside.ask(batch, targets, masks, mask_seen, states);
+            beside.ask(batch, targets, masks, around, states);
         }
         // What lifts the scores follows from the states as they are.
         drop_out(states, self.masks, wave);

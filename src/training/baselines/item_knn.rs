@@ -141,6 +141,7 @@ mod tests {
             train: vec![],
             valid: vec![],
             test: vec![],
+            moves_on: 0,
             counted: vec![part(0, 3), part(3, 5), part(5, 7)],
         };
         let fill = vec![0.6, 0.4, 0.2, 0.2, 0.0];

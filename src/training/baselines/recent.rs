@@ -133,6 +133,7 @@ mod tests {
             train: vec![],
             valid: vec![query],
             test: vec![query],
+            moves_on: 0,
             counted: vec![Sequence { start: 0, end: 4 }],
         };
         let fill = vec![0.5, 0.25, 0.25, 0.0];

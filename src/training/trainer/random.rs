@@ -21,6 +21,13 @@ pub(super) fn negatives_rng(seed: u64, step: u64) -> ChaCha8Rng {
     derived(seed, 3, step)
 }
 
+/// How far behind the timeline is at `count` places of one step: nothing for half of them, evenly up to
+/// `most` for the others.
+pub(super) fn behind(seed: u64, step: u64, most: i64, count: usize) -> Vec<i64> {
+    let mut rng = derived(seed, 4, step);
+    (0..count).map(|_| rng.random_range(-most..=most).max(0)).collect()
+}
+
 /// The order of the training sequences in one epoch (Fisher–Yates).
 pub(super) fn epoch_order(sequences: usize, seed: u64, epoch: usize) -> Vec<u32> {
     let mut rng = derived(seed, 1, epoch as u64);
@@ -48,6 +55,19 @@ mod tests {
         let mut sorted = first;
         sorted.sort_unstable();
         assert_eq!(sorted, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_timeline_is_up_to_date_for_half_of_a_step() {
+        let drawn = behind(1, 7, 1000, 4000);
+        assert_eq!(drawn, behind(1, 7, 1000, 4000));
+        assert_ne!(drawn, behind(1, 8, 1000, 4000));
+        assert!(drawn.iter().all(|behind| (0..=1000).contains(behind)));
+        let share = |what: fn(&i64) -> bool| {
+            drawn.iter().filter(|behind| what(behind)).count() as f64 / 4000.0
+        };
+        assert!((share(|&behind| behind == 0) - 0.5).abs() < 0.03);
+        assert!((share(|&behind| behind > 500) - 0.25).abs() < 0.03);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use rand::RngExt;
 
 use super::Training;
-use super::random::{negatives_rng, step_rng};
+use super::random::{behind, negatives_rng, step_rng};
 use crate::dynamics::batch::Batch;
 use crate::dynamics::fused::{Dropout, Negatives, Surroundings};
 use crate::dynamics::warp::TimeWarp;
@@ -27,7 +27,12 @@ impl Training<'_> {
             clip_norm: settings.clip_norm,
         };
         let negatives = self.negatives();
-        let around = Surroundings { timeline: self.task.timeline(), mask_seen: settings.mask_seen };
+        let behind = self.behind(&batch);
+        let around = Surroundings {
+            timeline: self.task.timeline(),
+            behind: &behind,
+            mask_seen: settings.mask_seen,
+        };
         let measured = self.learner.step(&batch, dropout, negatives.as_ref(), around, update);
         self.pending.push((measured, rate));
         self.position.step += 1;
@@ -61,6 +66,19 @@ impl Training<'_> {
         let settings = &self.task.config.training;
         let mut rng = negatives_rng(settings.seed as u64, self.position.step);
         self.proposals.as_ref().map(|proposals| proposals.draw(&mut rng, settings.negatives))
+    }
+
+    /// How many milliseconds the timeline is behind after each event of `batch`, `[L, B]`; empty where it
+    /// never is. Training knows the world of a moment ago, which requests after the cut of the
+    /// `temporal` protocol do not: a model that learned from nothing else would trust for weeks what was
+    /// wanted in the last hours before it.
+    fn behind(&self, batch: &Batch) -> Vec<i64> {
+        let most = self.task.prepared.split.moves_on;
+        if most <= 0 || self.task.timeline().is_none() {
+            return Vec::new();
+        }
+        let seed = self.task.config.training.seed as u64;
+        behind(seed, self.position.step, most, batch.rows * batch.len)
     }
 
     fn dropout(&self, batch: &Batch) -> Option<Dropout> {

@@ -62,7 +62,16 @@ fn run(
     threads: usize,
 ) -> (f64, Vec<Vec<f32>>) {
     let timeline = timeline();
-    let around = Surroundings { timeline: Some(&timeline), mask_seen };
+    let around = Surroundings { timeline: Some(&timeline), behind: &[], mask_seen };
+    beside(settings, weights, around, threads)
+}
+
+fn beside(
+    settings: &ModelSettings,
+    weights: &[Vec<f32>],
+    around: Surroundings<'_>,
+    threads: usize,
+) -> (f64, Vec<Vec<f32>>) {
     let mut gradients: Vec<Vec<f32>> = weights.iter().map(|v| vec![f32::NAN; v.len()]).collect();
     let mut fused = Fused::new(settings, ITEMS, threads);
     let loss = fused.loss_beside(weights, &batch(), None, around, &mut gradients);
@@ -134,5 +143,28 @@ fn training_scores_as_serving_does_and_threads_change_nothing() {
         assert_eq!(batch.rows, 20);
         let (again, others) = run(&settings, &values, mask_seen, 3);
         assert!(loss.to_bits() == again.to_bits() && gradients == others);
+    }
+}
+
+#[test]
+fn a_state_whose_timeline_is_behind_knows_nothing_of_what_others_did_since() {
+    for targets in [Targets::All, Targets::Last] {
+        let settings = settings(targets, Head::Tied);
+        let weights = values(weights(&settings));
+        let (timeline, nothing) = (timeline(), Timeline::new(ITEMS, std::iter::empty()));
+        let loss = |timeline: &Timeline, behind: &[i64]| {
+            let around = Surroundings { timeline: Some(timeline), behind, mask_seen: false };
+            beside(&settings, &weights, around, 1).0
+        };
+        let known = loss(&timeline, &[]);
+        assert_eq!(loss(&timeline, &[0; 6 * 20]), known);
+        let unknown = loss(&timeline, &[i64::MAX; 6 * 20]);
+        assert_eq!(unknown, loss(&nothing, &[]), "{targets:?}");
+        assert_ne!(unknown, known);
+        // The last event of one history alone.
+        let mut behind = [0; 6 * 20];
+        behind[5 * 20 + 4] = i64::MAX;
+        let one = loss(&timeline, &behind);
+        assert!(one != known && one != unknown, "{targets:?}");
     }
 }
