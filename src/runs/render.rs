@@ -47,12 +47,17 @@ pub fn share_text(share: Option<f64>) -> String {
     share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share))
 }
 
-/// The name of a row's model as shown to people: `RK4`, `RK4 (model.hidden=64)`, `Popularity`.
+/// The name of a row's model as shown to people: `RK4`, `RK4 (model.hidden=64)`, `Recent popularity`.
 pub fn model_title(model: &str) -> String {
     let (word, settings) = model.split_at(model.find(' ').unwrap_or(model.len()));
     if let Ok(solver) = word.parse::<Solver>() {
         return format!("{}{settings}", solver.title());
     }
+    let model = match model {
+        "recent" => "recent popularity",
+        "item-knn" => "item neighbours",
+        other => other,
+    };
     let mut letters = model.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
@@ -292,5 +297,6 @@ mod tests {
         assert_eq!(model_title("rk4"), "RK4");
         assert_eq!(model_title("rk4 (model.hidden=64)"), "RK4 (model.hidden=64)");
         assert_eq!(model_title("markov"), "Markov");
+        assert_eq!(model_title("item-knn"), "Item neighbours");
     }
 }

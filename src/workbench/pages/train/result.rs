@@ -3,7 +3,7 @@
 use eframe::egui::{Label, RichText, Ui};
 
 use super::verdict;
-use crate::runs::{AblationTable, MetricCell, metric_text};
+use crate::runs::{AblationTable, MetricCell, metric_text, model_title};
 use crate::workbench::format;
 use crate::workbench::theme::{UNIT, palette};
 use crate::workbench::widgets::{Cell, Column, grid_table, legend_dot, page_scroll};
@@ -71,7 +71,8 @@ pub fn table_ui(ui: &mut Ui, table: &AblationTable) {
         .map(|row| {
             let name = match row.solver {
                 Some(solver) => Cell::text(row.title()).dot(palette.solver(solver)),
-                None => Cell::text(row.title()).color(palette.muted),
+                // Muted says what the title would add in brackets, which a narrow column cuts off.
+                None => Cell::text(model_title(&row.model)).color(palette.muted),
             };
             let latency = row.latency_ms.as_ref();
             let seeds = if row.solver.is_none() { dash() } else { row.seeds.to_string() };
