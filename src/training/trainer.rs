@@ -7,6 +7,8 @@ mod learner;
 pub(crate) mod lost;
 mod random;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, Instant};
 

@@ -1,12 +1,14 @@
-//! Beside the plot: the ablation of a group, or what sets the selected runs apart.
+//! Beside the plot: what sets the selected lines apart, and whether one is better.
 
 use eframe::egui::{RichText, Ui};
 
 use super::columns;
-use super::rows::Row;
+use super::rows::{Row, all_judged_alike};
+use crate::runs::AblationTable;
 use crate::settings::{Config, Setting};
+use crate::workbench::pages::train::result;
 use crate::workbench::theme::palette;
-use crate::workbench::widgets::{Cell, Column, grid_table, page_scroll};
+use crate::workbench::widgets::{Cell, Column, grid_table};
 
 /// Metrics shown above the settings of a difference.
 const METRICS: [(&str, &str); 4] = [
@@ -57,13 +59,33 @@ pub fn differences_ui(ui: &mut Ui, rows: &[&Row]) {
         line.extend(values.into_iter().map(|value| Cell::figure(value).color(palette.strong)));
         lines.push(line);
     }
-    page_scroll(ui, "differences", |ui| {
-        grid_table(ui, &table, &lines);
-        if none {
-            ui.add_space(8.0);
-            ui.label(RichText::new("Every setting is the same.").color(palette.muted));
-        }
-    });
+    grid_table(ui, &table, &lines);
+    if none {
+        ui.add_space(8.0);
+        ui.label(RichText::new("Every setting is the same.").color(palette.muted));
+    }
+}
+
+/// Draw what can be told of `rows` against each other: from their `table`, once it is made; until then
+/// it is being made, where nothing went wrong.
+pub fn told_ui(ui: &mut Ui, rows: &[&Row], table: Option<&AblationTable>, making: bool) {
+    let note = |ui: &mut Ui, text: &str| {
+        ui.label(RichText::new(text).small().color(palette(ui).muted));
+    };
+    if !all_judged_alike(rows) {
+        let text = "They are not all done, or were judged on other data or in another way, so that \
+                    they cannot be set against each other.";
+        return note(ui, text);
+    }
+    let Some(table) = table else {
+        let text =
+            if making { "Comparing…" } else { "They could not be set against each other." };
+        return note(ui, text);
+    };
+    result::findings_ui(ui, table);
+    let text = "Lines that differ in nothing but their seed count as one model. Over the same requests, \
+                and the seeds that both have; p-values are adjusted (Holm).";
+    note(ui, text);
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What the page reads from the run store, off the UI thread.
 
-use super::ComparePage;
+use super::{ComparePage, rows};
 use crate::jobs::Context;
 use crate::runs::{AblationTable, Group, Judged, RunEntry, RunError, RunStore, RunSummary, groups};
 use crate::workbench::session::Session;
@@ -25,23 +25,43 @@ impl Listing {
     }
 }
 
-/// The table of a group of runs.
+/// Which runs are set against each other.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Compared {
+    /// Those that were started together.
+    Group(String),
+    /// Those of the selected lines, by their ids.
+    Selected(Vec<String>),
+}
+
+impl Compared {
+    fn has(&self, entry: &RunEntry) -> bool {
+        match self {
+            Self::Group(group) => {
+                entry.summary.as_ref().is_some_and(|summary| summary.group.as_ref() == Some(group))
+            }
+            Self::Selected(ids) => ids.contains(&entry.id),
+        }
+    }
+}
+
+/// The table of some runs.
 pub struct Ablation {
-    pub group: String,
+    pub of: Compared,
     pub table: AblationTable,
     pub judged: Judged,
 }
 
 impl Ablation {
     /// Of the finished runs `entries`, newest first.
-    fn read(group: String, entries: &[RunEntry], store: &RunStore) -> Result<Self, RunError> {
+    fn read(of: Compared, entries: &[RunEntry], store: &RunStore) -> Result<Self, RunError> {
         // The table goes by the order in which they were started.
         let summaries: Vec<RunSummary> =
             entries.iter().rev().filter_map(|entry| entry.summary.clone()).collect();
         let table = AblationTable::of_stored(store, &summaries)?;
         let first = summaries.first().map(Judged::of);
         let judged = first.ok_or_else(|| RunError::NoRuns { dir: store.dir().to_owned() })?;
-        Ok(Self { group, table, judged })
+        Ok(Self { of, table, judged })
     }
 }
 
@@ -56,32 +76,34 @@ impl ComparePage {
     }
 
     pub(super) fn tabulate(&mut self, session: &mut Session) {
-        let wanted = self.group();
-        if wanted == self.wanted_group {
+        let wanted = self.compared();
+        if wanted == self.wanted {
             return;
         }
-        self.wanted_group.clone_from(&wanted);
-        let (Some(group), Ok(store)) = (wanted, session.store.clone()) else { return };
-        let of_group = |entry: &&RunEntry| {
-            entry.summary.as_ref().is_some_and(|summary| summary.group.as_ref() == Some(&group))
-        };
-        let entries: Vec<RunEntry> =
-            self.listing.entries.iter().filter(of_group).cloned().collect();
+        self.wanted.clone_from(&wanted);
+        let (Some(of), Ok(store)) = (wanted, session.store.clone()) else { return };
+        let entries = self.listing.entries.iter().filter(|entry| of.has(entry));
+        let entries: Vec<RunEntry> = entries.cloned().collect();
         let work = move |_: &Context<()>| {
-            Ablation::read(group, &entries, &store).map_err(|error| error.to_string())
+            Ablation::read(of, &entries, &store).map_err(|error| error.to_string())
         };
         if let Err(message) = self.tabulating.start(&session.ctx, "Comparing models", work) {
             session.toasts.error(message);
         }
     }
 
-    /// The group to show: of the selected line, else of the newest run that is done.
-    fn group(&self) -> Option<String> {
-        let selected = self.selected_rows().first().and_then(|row| row.group.clone());
-        selected.or_else(|| {
+    /// The runs to set against each other: those of several selected lines that were judged alike, or
+    /// the group of the selected line, else of the newest run that is done.
+    fn compared(&self) -> Option<Compared> {
+        let selected = self.selected_rows();
+        if selected.len() > 1 && rows::all_judged_alike(&selected) {
+            return Some(Compared::Selected(self.selected_runs()));
+        }
+        let group = selected.first().and_then(|row| row.group.clone()).or_else(|| {
             let done = self.listing.entries.iter().filter(|entry| !entry.archived);
             done.filter_map(|entry| entry.summary.as_ref()).find_map(|s| s.group.clone())
-        })
+        });
+        group.map(Compared::Group)
     }
 }
 

@@ -13,6 +13,7 @@ use eframe::egui::{RichText, Ui};
 
 use super::Page;
 use super::train::result;
+use crate::runs::AblationTable;
 use crate::workbench::background::Background;
 use crate::workbench::commands::{Command, PageId};
 use crate::workbench::session::Session;
@@ -20,7 +21,7 @@ use crate::workbench::theme::{UNIT, palette};
 use crate::workbench::widgets::{card, empty_state, page_scroll, primary, split_right, split_rows};
 use actions::Done;
 pub use columns::ColumnChoice;
-use listing::{Ablation, Listing};
+use listing::{Ablation, Compared, Listing};
 use rows::Row;
 
 /// State of the page.
@@ -35,9 +36,9 @@ pub struct ComparePage {
     selected: Vec<String>,
     baseline: Option<String>,
     working: Background<Done>,
-    /// The group whose ablation is shown, and its table once it is made.
+    /// The runs that are set against each other, and their table once it is made.
     ablation: Option<Ablation>,
-    wanted_group: Option<String>,
+    wanted: Option<Compared>,
     tabulating: Background<Ablation>,
 }
 
@@ -77,6 +78,12 @@ impl ComparePage {
         let shown = self.ablation.as_ref().map(|ablation| &ablation.judged);
         let first = || self.rows.iter().find_map(|row| row.judged.as_ref());
         shown.or_else(first).map_or_else(Vec::new, |judged| rows::judged_like(&self.rows, judged))
+    }
+
+    /// The table of the selected lines, once it is made.
+    fn told(&self) -> Option<&AblationTable> {
+        let Ablation { of, table, .. } = self.ablation.as_ref()?;
+        (*of == Compared::Selected(self.selected_runs())).then_some(table)
     }
 
     fn table_ui(&mut self, ui: &mut Ui, session: &mut Session) {
@@ -137,7 +144,7 @@ impl Page for ComparePage {
         }
         if let Some(listing) = self.reading.poll_or_tell(&mut session.toasts) {
             self.listing = listing;
-            self.wanted_group = None;
+            self.wanted = None;
             self.arrange(session);
         }
         if let Some(ablation) = self.tabulating.poll_or_tell(&mut session.toasts) {
@@ -182,24 +189,31 @@ impl Page for ComparePage {
         let selected = self.selected_rows();
         if selected.len() > 1 {
             card(ui, right, "detail", Some("What sets them apart"), |ui| {
-                detail::differences_ui(ui, &selected);
+                page_scroll(ui, "differences", |ui| {
+                    detail::told_ui(ui, &selected, self.told(), self.tabulating.is_running());
+                    ui.add_space(UNIT);
+                    detail::differences_ui(ui, &selected);
+                });
             });
             return;
         }
         card(ui, right, "detail", Some("Ablation"), |ui| match &self.ablation {
-            Some(Ablation { group, table, judged }) => page_scroll(ui, "ablation", |ui| {
-                result::table_ui(ui, table);
-                ui.add_space(2.0 * UNIT);
-                result::findings_ui(ui, table);
-                let text = format!(
-                    "Group {group}: {} on {}. p-values are adjusted (Holm). Select a run to see its \
+            Some(Ablation { of: Compared::Group(group), table, judged }) => {
+                page_scroll(ui, "ablation", |ui| {
+                    result::table_ui(ui, table);
+                    ui.add_space(2.0 * UNIT);
+                    result::findings_ui(ui, table);
+                    let text = format!(
+                        "Group {group}: {} on {}. p-values are adjusted (Holm). Select a run to see its \
                      group, two or more to see what sets them apart.",
-                    judged.text(),
-                    table.device
-                );
-                ui.label(RichText::new(text).small().color(palette(ui).muted));
-            }),
-            None => {
+                        judged.text(),
+                        table.device
+                    );
+                    ui.label(RichText::new(text).small().color(palette(ui).muted));
+                })
+            }
+            _ if self.tabulating.is_running() => {}
+            _ => {
                 let hint = "Runs that were started together are compared here once they are done.";
                 empty_state(ui, "No ablation yet", hint, |_| {});
             }

@@ -162,6 +162,13 @@ pub fn judged_like<'a>(rows: &'a [Row], judged: &Judged) -> Vec<&'a Row> {
     rows.iter().filter(like).collect()
 }
 
+/// Whether the metrics of all `rows` compare with each other.
+pub fn all_judged_alike(rows: &[&Row]) -> bool {
+    let mut all = rows.iter().map(|row| row.judged.as_ref());
+    let Some(Some(first)) = all.next() else { return false };
+    all.all(|other| other.is_some_and(|other| first.is_comparable(other)))
+}
+
 /// A finished line on the built-in data, for tests.
 #[cfg(test)]
 pub fn sample(id: &str, solver: Solver) -> Row {
@@ -225,5 +232,13 @@ mod tests {
         let judged = rows[1].judged.clone().unwrap();
         let keys: Vec<&str> = judged_like(&rows, &judged).into_iter().map(Row::key).collect();
         assert_eq!(keys, ["masked"]);
+
+        let alike = |keys: &[&str]| {
+            let of = |key: &&str| rows.iter().find(|row| row.key() == *key).unwrap();
+            all_judged_alike(&keys.iter().map(of).collect::<Vec<_>>())
+        };
+        assert!(alike(&["like", "like too"]) && alike(&["masked"]));
+        assert!(!alike(&["like", "like too", "masked"]) && !alike(&["like", "same name"]));
+        assert!(!alike(&["like", "unfinished"]) && !alike(&["unfinished"]) && !alike(&[]));
     }
 }
