@@ -166,8 +166,15 @@ fn leave_one_out(data: &Dataset, max_len: usize, targets: Targets) -> Split {
         valid.push(query(end - 2));
         test.push(query(end - 1));
     }
-    let (input_len, moves_on) = (max_len, 0);
-    Split { protocol: Protocol::LeaveOneOut, input_len, train, valid, test, moves_on, counted }
+    Split {
+        protocol: Protocol::LeaveOneOut,
+        input_len: max_len,
+        train,
+        valid,
+        test,
+        moves_on: 0,
+        counted,
+    }
 }
 
 fn temporal(data: &Dataset, max_len: usize, targets: Targets) -> Split {
@@ -203,8 +210,16 @@ fn temporal(data: &Dataset, max_len: usize, targets: Targets) -> Split {
             test.push(query(second));
         }
     }
-    let (input_len, moves_on) = (max_len, second_cut - first_cut);
-    Split { protocol: Protocol::Temporal, input_len, train, valid, test, moves_on, counted }
+    let moves_on = second_cut - first_cut;
+    Split {
+        protocol: Protocol::Temporal,
+        input_len: max_len,
+        train,
+        valid,
+        test,
+        moves_on,
+        counted,
+    }
 }
 
 #[cfg(test)]
