@@ -190,6 +190,16 @@ choice! {
 }
 
 choice! {
+    /// What item embeddings begin as.
+    EmbeddingStart {
+        /// Normal random numbers.
+        Random = "random",
+        /// Factors of the information that items' users have in common.
+        Factors = "factors",
+    }
+}
+
+choice! {
     /// Which path a request takes before its uncertainty is looked at.
     RouterMode {
         /// Uncertainty and budget decide.
@@ -407,6 +417,8 @@ config! {
             "Stop after this many epochs without a better validation NDCG@10; 0 never stops early.";
         seed: usize = 42, integer(0, 4_294_967_295), "Seed", "",
             "Fixes initial weights, batch order and dropout.";
+        embedding: EmbeddingStart = EmbeddingStart::Random, Kind::Choice(EmbeddingStart::WORDS), "Embeddings begin as", "",
+            "random: random numbers. factors: of which items share users in the training events, more than chance would have it (positive pointwise mutual information, Levy & Goldberg 2014), so that training goes on from there; helps most where events are few.";
         averaging: f64 = 0.0, number(0.0, 20.0), "Average the weights", "",
             "Validate and keep averages of the weights over the steps so far, of which about the last 1/n counts, as 4 for the last quarter (polynomial decay, Shamir & Zhang 2013); 0 keeps the weights as they are. On the CPU.";
         keep_best: bool = true, Kind::Switch, "Keep the best epoch", "",

@@ -1,7 +1,7 @@
 //! Training and comparing models: from a plan to finished runs.
 //!
 //! [`ablation`] runs a [`Plan`] over models and seeds, [`several`] any list of settings; [`trainer`]
-//! does one of them; [`prepared`] holds what they share (data, split, baselines and, of the built-in
+//! does one of them, from weights that are random but for `embedding`; [`prepared`] holds what they share (data, split, baselines and, of the built-in
 //! set, the [`ceiling`]); [`checkpoint`] makes a stop harmless; [`tuning`] searches for good settings
 //! on validation; [`reference`] holds a finished model against its flow integrated to a tolerance;
 //! [`adapter`] reads and writes adapters of finished weights, and [`merge()`] makes a run of both.
@@ -12,6 +12,7 @@ pub mod adapter;
 pub mod baselines;
 pub mod ceiling;
 pub mod checkpoint;
+mod embedding;
 mod error;
 pub mod evaluate;
 mod finished;

@@ -96,16 +96,20 @@ impl Prepared {
     /// The events that count, as item dynamics see them; made when they are first asked for, where
     /// `model` has item dynamics.
     pub fn timeline_for(&self, model: &ModelSettings) -> Option<&Timeline> {
+        (model.item_dynamics != ItemDynamics::None).then(|| {
+            let new = || Timeline::new(self.data.items(), self.known_histories());
+            self.timeline.get_or_init(new)
+        })
+    }
+
+    /// What may be counted before training: items and times of every user that has events.
+    pub fn known_histories(&self) -> impl Iterator<Item = (&[u32], &[i64])> + Clone {
         let of = |part: &Sequence| {
             (&self.data.item[part.start..part.end], &self.data.time[part.start..part.end])
         };
-        (model.item_dynamics != ItemDynamics::None).then(|| {
-            self.timeline.get_or_init(|| {
-                let background = self.background.iter();
-                let others = background.map(|(items, times)| (items.as_slice(), times.as_slice()));
-                Timeline::new(self.data.items(), self.split.counted.iter().map(of).chain(others))
-            })
-        })
+        let background = self.background.iter();
+        let others = background.map(|(items, times)| (items.as_slice(), times.as_slice()));
+        self.split.counted.iter().map(of).chain(others)
     }
 
     /// The same to keep.

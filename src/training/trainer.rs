@@ -18,7 +18,7 @@ use super::checkpoint::{Best, Checkpoint, Position};
 use super::evaluate::{self, per_query};
 use super::negatives::Proposals;
 use super::scorer::Scorer;
-use super::{Prepared, TrainError, TrainEvent};
+use super::{Prepared, TrainError, TrainEvent, embedding};
 use crate::dynamics::device::cores;
 use crate::dynamics::excitation::Timeline;
 use crate::dynamics::parameters::{self, Matrix};
@@ -57,7 +57,7 @@ pub fn train(
     dir: &mut RunDir,
     context: &Context<TrainEvent>,
 ) -> Result<Trained, TrainError> {
-    let mut training = Training::begin(task, dir)?;
+    let mut training = Training::begin(task, dir, context)?;
     let started = TrainEvent::Started {
         run: task.index,
         id: dir.id().to_owned(),
@@ -95,7 +95,7 @@ pub fn advance(
     dir: &mut RunDir,
     context: &Context<TrainEvent>,
 ) -> Result<(), TrainError> {
-    let mut training = Training::begin(task, dir)?;
+    let mut training = Training::begin(task, dir, context)?;
     training.run(epochs.min(task.config.training.epochs), dir, context)?;
     training.save(dir, context)
 }
@@ -122,10 +122,18 @@ struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    fn begin(task: &'a Task<'a>, dir: &mut RunDir) -> Result<Self, TrainError> {
+    fn begin(
+        task: &'a Task<'a>,
+        dir: &mut RunDir,
+        context: &Context<TrainEvent>,
+    ) -> Result<Self, TrainError> {
         let (model, items) = (&task.config.model, task.prepared.data.items());
         let fingerprint = &task.prepared.record.fingerprint;
-        let initial = parameters::initial(model, items, task.config.training.seed as u64);
+        let mut initial = parameters::initial(model, items, task.config.training.seed as u64);
+        let checkpoint = dir.read_checkpoint()?;
+        if checkpoint.is_none() {
+            embedding::begin(&mut initial, task.prepared, &task.config.training, context)?;
+        }
         let power = task.config.training.averaging;
         let mut training = Self {
             task,
@@ -144,7 +152,7 @@ impl<'a> Training<'a> {
             reported: Instant::now(),
             saved: Instant::now(),
         };
-        match dir.read_checkpoint()? {
+        match checkpoint {
             None => dir.truncate_metrics(0)?,
             Some(bytes) => {
                 let saved = Checkpoint::decode(&bytes)?;

@@ -1,7 +1,7 @@
 //! The ingredients, and what the settings are without each of them.
 
 use crate::experiments::ExperimentError;
-use crate::settings::{Config, Head, ItemDynamics, Solver, Targets, Warp};
+use crate::settings::{Config, EmbeddingStart, Head, ItemDynamics, Solver, Targets, Warp};
 
 /// Something of a model that can be taken away or exchanged.
 pub struct Ingredient {
@@ -15,7 +15,7 @@ pub struct Ingredient {
     pub change: fn(&mut Config) -> Option<&'static str>,
 }
 
-pub const INGREDIENTS: [Ingredient; 14] = [
+pub const INGREDIENTS: [Ingredient; 15] = [
     Ingredient {
         word: "item-dynamics",
         about: "The item dynamics are taken away: the user's state alone decides",
@@ -53,6 +53,15 @@ pub const INGREDIENTS: [Ingredient; 14] = [
         change: |config| {
             let masked = std::mem::replace(&mut config.training.mask_seen, false);
             masked.then_some("Seen items in the loss")
+        },
+    },
+    Ingredient {
+        word: "factors",
+        about: "Item embeddings begin as random numbers, not as factors of shared users",
+        rival: false,
+        change: |config| {
+            let began = std::mem::replace(&mut config.training.embedding, EmbeddingStart::Random);
+            (began == EmbeddingStart::Factors).then_some("Random embeddings at first")
         },
     },
     Ingredient {
@@ -205,9 +214,8 @@ mod tests {
 
     #[test]
     fn what_is_not_there_cannot_be_taken_away() {
-        for word in
-            ["item-dynamics", "intensity", "mask-seen", "averaging", "query-gap", "head", "dropout"]
-        {
+        let absent = ["item-dynamics", "intensity", "mask-seen", "factors", "averaging"];
+        for word in absent.into_iter().chain(["query-gap", "head", "dropout"]) {
             assert!(without(word, &[]).is_none(), "{word}");
         }
         assert!(without("time-scale", &["model.time_scale=7"]).is_none(), "linear time has none");

@@ -58,6 +58,8 @@ mod tests {
             "training.epochs=2",
             "training.batch_size=16",
             "training.averaging=4",
+            // So that a start that comes again would show.
+            "training.embedding=factors",
             // Saved after every step.
             "training.checkpoint_seconds=0",
             "ablation.seeds=1",

@@ -27,7 +27,7 @@ const MODEL: [&str; 10] = [
 /// Shown where one of the models is of the kind.
 const ATTENTION: [&str; 2] = ["model.blocks", "model.heads"];
 const INTERVALS: [&str; 2] = ["model.intervals", "model.interval_scale"];
-const TRAINING: [&str; 10] = [
+const TRAINING: [&str; 11] = [
     "training.epochs",
     "training.batch_size",
     "training.learning_rate",
@@ -35,6 +35,7 @@ const TRAINING: [&str; 10] = [
     "training.weight_decay",
     "training.patience",
     "training.schedule",
+    "training.embedding",
     "training.averaging",
     "training.keep_best",
     "training.parallel",
