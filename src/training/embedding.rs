@@ -13,8 +13,8 @@ use crate::settings::{EmbeddingStart, TrainingSettings};
 use together::Together;
 
 /// Replace the rows of the embedding, the first of `parameters`, as `settings` say. Only events that
-/// may be trained on count. The rows keep the size that random ones have; so do items that share no
-/// user with any other keep their random rows.
+/// may be trained on count. The rows keep the size that random ones have, and items that share no user
+/// with any other keep their random rows.
 ///
 /// # Errors
 /// [`Cancelled`].

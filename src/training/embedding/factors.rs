@@ -17,8 +17,8 @@ const ROUNDS: usize = 6;
 /// A direction shorter than this share of what it was is a sum of those before it.
 const NOTHING: f32 = 1e-5;
 
-/// E of `matrix` ≈ E·D·Eᵀ with D = diag(±1), `[N, width]`: eigenvectors times the roots of what they
-/// weigh, turned at random so that no coordinate weighs more than another. Rows of items without
+/// E = V·|Λ|^½·R, `[N, width]`, of the strongest eigenvalues Λ of `matrix` and their eigenvectors V; the
+/// random rotation R keeps any coordinate from weighing more than another. Rows of items without
 /// entries are 0.
 ///
 /// # Errors
