@@ -2,7 +2,7 @@
 //! by subspace iteration from a random start (Halko, Martinsson and Tropp 2011).
 
 use nalgebra::{DMatrix, SymmetricEigen};
-use pulp::{Arch, NullaryFnOnce};
+use pulp::Arch;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -12,14 +12,14 @@ use crate::jobs::Cancelled;
 
 /// Directions that are followed beyond those that are kept.
 const BEYOND: usize = 16;
-/// Times that the matrix is applied to them.
+/// Times that the matrix turns them before they count.
 const ROUNDS: usize = 6;
 /// A direction shorter than this share of what it was is a sum of those before it.
 const NOTHING: f32 = 1e-5;
 
 /// E = V·|Λ|^½·R, `[N, width]`, of the strongest eigenvalues Λ of `matrix` and their eigenvectors V; the
 /// random rotation R keeps any coordinate from weighing more than another. Rows of items without
-/// entries are 0.
+/// entries are 0, as the matrix's are.
 ///
 /// # Errors
 /// [`Cancelled`], where `go_on` says so; it is asked every round.
@@ -38,16 +38,15 @@ pub(super) fn of(
     // [N, followed], and the same turned.
     let (mut along, mut turned) = (vec![0.0; items * followed], random(items * followed));
     let mut applied = along.clone();
-    for _ in 0..ROUNDS {
+    for round in 0..=ROUNDS {
         go_on()?;
-        arch.dispatch(Orthonormal { rows: &mut turned, width: items });
+        if round > 0 {
+            transpose(&applied, followed, &mut turned);
+        }
+        orthonormal(arch, &mut turned, items);
         transpose(&turned, items, &mut along);
-        arch.dispatch(Times { matrix, x: &along, width: followed, out: &mut applied });
-        transpose(&applied, followed, &mut turned);
+        times(arch, matrix, &along, &mut applied);
     }
-    arch.dispatch(Orthonormal { rows: &mut turned, width: items });
-    transpose(&turned, items, &mut along);
-    arch.dispatch(Times { matrix, x: &along, width: followed, out: &mut applied });
     let mut within = vec![0.0; followed * followed];
     product(&mut within, View::new(&turned, items), View::new(&applied, followed));
     let eigen = SymmetricEigen::new(DMatrix::from_row_slice(followed, followed, &within));
@@ -56,7 +55,7 @@ pub(super) fn of(
     order.sort_by(|a, b| strength(b).total_cmp(&strength(a)));
     order.truncate(kept);
     let mut turn = random(kept * width);
-    arch.dispatch(Orthonormal { rows: &mut turn, width });
+    orthonormal(arch, &mut turn, width);
     // [followed, kept] times [kept, width].
     let weighed: Vec<f32> = (0..followed)
         .flat_map(|row| order.iter().map(move |&place| (row, place)))
@@ -66,42 +65,31 @@ pub(super) fn of(
     product(&mut mixed, View::new(&weighed, kept), View::new(&turn, width));
     let mut factors = vec![0.0; items * width];
     product(&mut factors, View::new(&along, followed), View::new(&mixed, width));
-    for (item, row) in factors.chunks_exact_mut(width).enumerate() {
-        if matrix.of(item).is_empty() {
-            row.fill(0.0);
-        }
-    }
     Ok(factors)
 }
 
 /// Make the rows of `rows`, each `width` long, orthonormal, one after the other and each twice over
 /// (Gram and Schmidt); rows that are sums of those before them become 0.
-struct Orthonormal<'a> {
-    rows: &'a mut [f32],
-    width: usize,
-}
-
-impl NullaryFnOnce for Orthonormal<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        let Self { rows, width } = self;
-        for place in 0..rows.len() / width {
-            let (before, rest) = rows.split_at_mut(place * width);
-            let row = &mut rest[..width];
-            let long = dot(row, row).sqrt();
-            for _ in 0..2 {
-                for other in before.chunks_exact(width) {
-                    let along = dot(row, other);
-                    row.iter_mut().zip(other).for_each(|(row, other)| *row -= along * other);
+fn orthonormal(arch: Arch, rows: &mut [f32], width: usize) {
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            for place in 0..rows.len() / width {
+                let (before, rest) = rows.split_at_mut(place * width);
+                let row = &mut rest[..width];
+                let long = dot(row, row).sqrt();
+                for _ in 0..2 {
+                    for other in before.chunks_exact(width) {
+                        let along = dot(row, other);
+                        row.iter_mut().zip(other).for_each(|(row, other)| *row -= along * other);
+                    }
                 }
+                let left = dot(row, row).sqrt();
+                let scale = if left > NOTHING * long { 1.0 / left } else { 0.0 };
+                row.iter_mut().for_each(|value| *value *= scale);
             }
-            let left = dot(row, row).sqrt();
-            let scale = if left > NOTHING * long { 1.0 / left } else { 0.0 };
-            row.iter_mut().for_each(|value| *value *= scale);
-        }
-    }
+        },
+    );
 }
 
 #[inline(always)]
@@ -121,25 +109,18 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// out ← `matrix`·x, both `[N, width]`.
-struct Times<'a> {
-    matrix: &'a Together,
-    x: &'a [f32],
-    width: usize,
-    out: &'a mut [f32],
-}
-
-impl NullaryFnOnce for Times<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        let Self { matrix, x, width, out } = self;
-        for (item, out) in out.chunks_exact_mut(width).enumerate() {
-            out.fill(0.0);
-            for &(other, value) in matrix.of(item) {
-                let x = &x[other as usize * width..][..width];
-                out.iter_mut().zip(x).for_each(|(out, x)| *out += value * x);
+fn times(arch: Arch, matrix: &Together, x: &[f32], out: &mut [f32]) {
+    let width = x.len() / matrix.items();
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            for (item, out) in out.chunks_exact_mut(width).enumerate() {
+                out.fill(0.0);
+                for &(other, value) in matrix.of(item) {
+                    let x = &x[other as usize * width..][..width];
+                    out.iter_mut().zip(x).for_each(|(out, x)| *out += value * x);
+                }
             }
-        }
-    }
+        },
+    );
 }
