@@ -50,6 +50,7 @@ fn summary(run: &str) -> RunSummary {
         }),
         baselines: vec![baseline("popularity"), baseline("markov")],
         ceiling: None,
+        time_scale_days: None,
         half_lives_days: None,
         origin: None,
     }

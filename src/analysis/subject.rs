@@ -91,7 +91,7 @@ impl Subject {
 
     /// How gaps become model time.
     pub fn warp(&self) -> TimeWarp {
-        TimeWarp::of(&self.model.config.model)
+        self.model.packed.warp()
     }
 
     /// What System 1 thinks at `state`, `[H]`, of a user with this history at this time; all items

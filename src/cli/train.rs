@@ -193,6 +193,7 @@ fn print_training(summary: &RunSummary, common: &Common) -> Result<()> {
             "step_halving_error": summary.step_halving_error, "params": summary.params,
             "device": summary.device, "latency_ms": latency, "data": summary.data,
             "baselines": summary.baselines, "half_lives_days": summary.half_lives_days,
+            "time_scale_days": summary.time_scale_days,
         }));
     }
     println!("run            {}", summary.run);
@@ -214,6 +215,9 @@ fn print_training(summary: &RunSummary, common: &Common) -> Result<()> {
         "trained        {} epochs (best {}) in {:.1} s on {}",
         summary.epochs, summary.best_epoch, summary.train_seconds, summary.device
     );
+    if let Some(days) = summary.time_scale_days {
+        println!("time scale     {days:.3} days (κ of the log1p warp, learned)");
+    }
     if let Some(days) = &summary.half_lives_days {
         let days: Vec<_> = days.iter().map(|days| format!("{days:.2}")).collect();
         println!("half-lives     {} days (item intensities, learned)", days.join(", "));

@@ -43,6 +43,10 @@ impl System1 {
         let (embedding, w_input, b_input) = (take(), take(), take());
         let cell = GruCell { w_hidden: take(), b_hidden: take() };
         let flow = Flow::new(settings, &mut take);
+        // A batch has its model time already.
+        if settings.learns_time_scale() {
+            take();
+        }
         // Item dynamics lift scores on the CPU alone.
         (0..excitation::matrices(settings)).for_each(|_| drop(take()));
         let head_weight = (settings.head == Head::Linear).then(&mut take);

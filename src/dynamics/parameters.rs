@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::excitation::{CLOCK, FEATURES};
 use super::flow;
+use super::warp::TIME_SCALE;
 use crate::settings::{Head, ItemDynamics, ModelSettings, Solver};
 
 /// A named matrix on the host. Biases are matrices of one row.
@@ -25,7 +26,7 @@ pub enum ParameterError {
     )]
     Missing(String),
     #[error(
-        "`{name}` is {found:?} in the file and {expected:?} in the model; they belong to another model or data set"
+        "`{name}` is {found:?} in the file and {expected:?} in the model; they belong to another model or data set, or an earlier version wrote them: train again"
     )]
     Shape { name: String, found: [usize; 2], expected: [usize; 2] },
     #[error(
@@ -108,6 +109,9 @@ fn specs(model: &ModelSettings, items: usize) -> Vec<Spec> {
     }
     let flow = flow::weights(model.solver).iter();
     specs.extend(flow.map(|weight| spec(weight.name, weight.shape(h), bound(weight.fan_in * h))));
+    if model.learns_time_scale() {
+        specs.push(spec(TIME_SCALE, [1, 1], Initial::Zero));
+    }
     if model.item_dynamics != ItemDynamics::None {
         specs.push(spec("items.by_state", [h, FEATURES], Initial::Zero));
         specs.push(spec("items.bias", [1, FEATURES], Initial::Even(ITEM_WEIGHT)));

@@ -50,6 +50,9 @@ pub struct RunSummary {
     /// On the same queries, of somebody who knows how the data was made; `None` where nobody does.
     #[serde(default)]
     pub ceiling: Option<BaselineRecord>,
+    /// κ of the time warp in days, where it was learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_scale_days: Option<f64>,
     /// Of the items' intensities, as learned from the events, in days; `None` without intensities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub half_lives_days: Option<Vec<f64>>,
@@ -235,6 +238,7 @@ pub(super) fn sample(run: &str, model: &str, seed: u64) -> RunSummary {
             ndcg10: estimate(0.0625),
         }],
         ceiling: None,
+        time_scale_days: None,
         half_lives_days: None,
         origin: None,
     }

@@ -17,7 +17,6 @@ use super::users::UserState;
 use super::{RequestError, ServeError};
 use crate::dynamics::excitation::Moment;
 use crate::dynamics::packed::{Step, Workspace};
-use crate::dynamics::warp::TimeWarp;
 use crate::routing::Uncertainty;
 use crate::training::scorer::steps;
 
@@ -156,13 +155,13 @@ fn answer(model: &ServedModel, batch: Vec<Waiting>, workspace: &mut Workspace) {
             }
             None => (0, None),
         };
-        todo.push(steps(settings, &asked.items[known..], &asked.times[known..], after));
+        todo.push(steps(model.packed.warp(), &asked.items[known..], &asked.times[known..], after));
     }
     let rows: Vec<&[Step]> = todo.iter().map(Vec::as_slice).collect();
     model.packed.advance(workspace, &mut states, &rows);
     let after_events = states.clone();
     if settings.query_gap {
-        let warp = TimeWarp::of(settings);
+        let warp = model.packed.warp();
         let gaps: Vec<f32> = batch
             .iter()
             .map(|Waiting { job, .. }| {

@@ -40,13 +40,21 @@ impl Setting {
     }
 }
 
+impl ModelSettings {
+    /// Whether κ of the time warp is one of the weights: where there is one, and a flow to feel it.
+    pub fn learns_time_scale(&self) -> bool {
+        self.learn_time_scale && self.warp == Warp::Log1p && self.solver.flows()
+    }
+}
+
 impl Config {
-    /// Whether only the CPU trains it: attention, flows without a tanh field, item dynamics, losses
-    /// without seen items, averaged weights.
+    /// Whether only the CPU trains it: attention, flows without a tanh field, item dynamics, a
+    /// learned time scale, losses without seen items, averaged weights.
     pub fn only_on_cpu(&self) -> bool {
         let Self { model, training, .. } = self;
         !model.solver.on_gpus()
             || model.item_dynamics != ItemDynamics::None
+            || model.learns_time_scale()
             || training.mask_seen
             || training.averaging > 0.0
     }

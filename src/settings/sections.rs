@@ -92,6 +92,11 @@ impl Solver {
         matches!(self, Self::SasRec | Self::TiSasRec)
     }
 
+    /// Whether its state moves between events.
+    pub fn flows(self) -> bool {
+        self != Self::Gru && !self.is_attention()
+    }
+
     /// Whether there are kernels for GPUs: for a state that waits, and one that a free field moves.
     pub fn on_gpus(self) -> bool {
         matches!(self, Self::Gru | Self::Euler | Self::Rk4)
@@ -114,7 +119,7 @@ choice! {
     Warp {
         /// gap / 10 days, as DeepM3 does.
         Linear = "linear",
-        /// ln(1 + gap in days).
+        /// κ·ln(1 + gap in days / κ).
         Log1p = "log1p",
     }
 }
@@ -373,6 +378,8 @@ config! {
             "How a gap becomes model time: linear is gap / 10 days, log1p is κ·ln(1 + days/κ).";
         time_scale: f64 = 1.0, number_log(0.01, 1000.0), "Time scale κ", "days",
             "Of the log1p warp: gaps short against it count in days, longer ones by their logarithm. Worth tuning: it decides which gaps the flow tells apart.";
+        learn_time_scale: bool = false, Kind::Switch, "Learn κ", "",
+            "Train the time scale κ of the log1p warp along with the weights, from model.time_scale on. On the CPU.";
         max_step: f64 = 1.0, number_log(0.01, 100.0), "Longest step", "dt",
             "A gap longer than this, in model time, is integrated in several substeps.";
         max_substeps: usize = 1, integer(1, 64), "Substeps, at most", "",

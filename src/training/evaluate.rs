@@ -11,7 +11,7 @@ use crate::dynamics::warp::TimeWarp;
 use crate::evaluation::{Latency, hit, ndcg, rank};
 use crate::jobs::Cancelled;
 use crate::runs::LatencyRecord;
-use crate::settings::{EvaluationSettings, ModelSettings};
+use crate::settings::EvaluationSettings;
 
 /// Items left out of a query's ranking: the user's whole history, where seen items are masked.
 pub fn excluded(data: &Dataset, query: &Query, mask_seen: bool) -> Vec<u32> {
@@ -46,13 +46,13 @@ pub fn batch_of(
     queries: &[Query],
     rows: usize,
     len: usize,
-    model: &ModelSettings,
+    warp: TimeWarp,
 ) -> Batch {
     let mut batch = Batch::empty(rows, len);
     for (row, query) in queries.iter().enumerate() {
         let history = query.start..query.target;
         let (items, times) = (&data.item[history.clone()], &data.time[history]);
-        batch.put(row, items, times, data.time[query.target], None, TimeWarp::of(model));
+        batch.put(row, items, times, data.time[query.target], None, warp);
     }
     batch
 }

@@ -10,6 +10,7 @@ use super::scorer::Scorer;
 use super::{Prepared, TrainError, checkpoint};
 use crate::dynamics::model::System1;
 use crate::dynamics::parameters::{self, Matrix};
+use crate::dynamics::warp::TimeWarp;
 use crate::evaluation::{mean_metric, reciprocal_rank};
 use crate::jobs::Context;
 use crate::runs::{Origin, QueryRank, RunDir, RunSummary};
@@ -108,6 +109,9 @@ impl Finished {
             latency: None,
             baselines: prepared.baseline_records(),
             ceiling: prepared.ceiling(context)?,
+            time_scale_days: TimeWarp::learned(&config.model, weights)
+                .scale()
+                .filter(|_| config.model.learns_time_scale()),
             half_lives_days: prepared
                 .timeline_for(&config.model)
                 .filter(|_| config.model.item_dynamics.intensity())
@@ -145,13 +149,9 @@ impl Finished {
 /// What halving every step changes in the states of a few test queries.
 fn halving(config: &Config, prepared: &Prepared, weights: &[Matrix]) -> f64 {
     let probe = &prepared.split.test[..prepared.split.test.len().min(64)];
-    let probe = evaluate::batch_of(
-        &prepared.data,
-        probe,
-        probe.len(),
-        prepared.split.input_len,
-        &config.model,
-    );
+    let warp = TimeWarp::learned(&config.model, weights);
+    let (rows, len) = (probe.len(), prepared.split.input_len);
+    let probe = evaluate::batch_of(&prepared.data, probe, rows, len, warp);
     let tensors = parameters::upload(weights, &Device::flex());
     System1::new(&config.model, &tensors).step_halving_error(&probe)
 }

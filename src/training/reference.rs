@@ -80,7 +80,8 @@ pub fn compare(
             Exact::new(&settings, data.items(), weights)
         })
         .collect();
-    let run = Run { config, data, models: &models, tolerance };
+    let warp = TimeWarp::learned(&config.model, weights);
+    let run = Run { config, data, models: &models, tolerance, warp };
     let share = queries.len().div_ceil(threads.max(1)).max(1);
     let part = |queries: &[Query]| -> Result<Tally, ReferenceError> {
         let mut tally = Tally::new(models.len());
@@ -109,6 +110,7 @@ struct Run<'a> {
     data: &'a Dataset,
     models: &'a [Exact],
     tolerance: Tolerance,
+    warp: TimeWarp,
 }
 
 /// What has been counted, for each model and last for the reference.
@@ -122,13 +124,12 @@ struct Tally {
 
 impl Run<'_> {
     fn one(&self, query: &Query, tally: &mut Tally) -> Result<(), ReferenceError> {
-        let Self { config, data, models, tolerance } = self;
+        let Self { config, data, models, tolerance, warp } = self;
         let Some(first) = models.first() else { return Ok(()) };
         let target = data.item[query.target] as usize;
         let seen = excluded(data, query, config.evaluation.mask_seen);
         let history = query.start..query.target;
         let mut states = vec![vec![0.0; first.hidden()]; models.len() + 1];
-        let warp = TimeWarp::of(&config.model);
         for event in history {
             states.iter_mut().for_each(|state| first.event(data.item[event], state));
             if event + 1 == query.target && !config.model.query_gap {

@@ -93,7 +93,8 @@ impl<'a> Scorer<'a> {
                 let share = queries.len().div_ceil(self.threads).next_multiple_of(attention::ROWS);
                 shared(queries, share.max(1), |queries| {
                     let len = self.input_len;
-                    let batch = batch_of(data, queries, queries.len(), len, self.settings);
+                    let warp = TimeWarp::of(self.settings);
+                    let batch = batch_of(data, queries, queries.len(), len, warp);
                     let mut scores = vec![0.0; queries.len() * self.items];
                     let states = reader.states(&batch);
                     reader.scores(&states, &mut scores);
@@ -168,14 +169,14 @@ pub fn states(
         .iter()
         .map(|query| {
             let history = query.start..query.target;
-            steps(settings, &data.item[history.clone()], &data.time[history], None)
+            steps(system.warp(), &data.item[history.clone()], &data.time[history], None)
         })
         .collect();
     let rows: Vec<&[Step]> = histories.iter().map(Vec::as_slice).collect();
     let mut states = vec![0.0; queries.len() * system.hidden()];
     system.advance(workspace, &mut states, &rows);
     if settings.query_gap {
-        let warp = TimeWarp::of(settings);
+        let warp = system.warp();
         let gap = |query: &Query| data.time[query.target] - data.time[query.target - 1];
         let gaps: Vec<f32> = queries.iter().map(|query| warp.model_time(gap(query))).collect();
         system.flow(workspace, &mut states, &gaps);
@@ -185,8 +186,8 @@ pub fn states(
 
 /// A history (Unix milliseconds, never falling) as steps of the model. `after` is the time of the
 /// event before the first, where the state goes on from one.
-pub fn steps(model: &ModelSettings, items: &[u32], times: &[i64], after: Option<i64>) -> Vec<Step> {
-    let (warp, mut before) = (TimeWarp::of(model), after);
+pub fn steps(warp: TimeWarp, items: &[u32], times: &[i64], after: Option<i64>) -> Vec<Step> {
+    let mut before = after;
     items
         .iter()
         .zip(times)

@@ -57,6 +57,10 @@ impl Exact {
         let weights = flow::weights(settings.solver).iter();
         let weights: Vec<&[f32]> = weights.map(|weight| take(weight.shape(hidden))).collect();
         let flow = Flow::new(settings, &weights);
+        // Whoever asks has measured gaps in model time already.
+        if settings.learns_time_scale() {
+            take([1, 1]);
+        }
         // A state's own scores know nothing of the moment.
         if excitation::matrices(settings) > 0 {
             take([hidden, FEATURES]);

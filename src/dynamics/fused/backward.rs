@@ -9,11 +9,14 @@ use super::flow;
 use super::gemm::{View, product};
 use super::plan::Shard;
 use super::scan::{Context, Slices, row, rows, scale};
+use crate::dynamics::solver::Moving;
+use crate::dynamics::warp::TimeWarp;
 
 /// Run `shard` back through all positions. `slices.scored` holds derivatives by now.
 pub(super) fn backward(context: &Context<'_>, shard: &Shard, slices: &mut Slices<'_>) {
     let hidden = context.hidden;
     let mut back = Back { context, shard, slopes: vec![0.0; shard.rows * hidden] };
+    let mut gaps = context.warp.map(|warp| Gaps::new(warp, shard.rows));
     let mut scratch = Scratch::new(shard.rows, hidden);
     for position in shard.positions.iter().rev() {
         if context.query_gap {
@@ -21,7 +24,10 @@ pub(super) fn backward(context: &Context<'_>, shard: &Shard, slices: &mut Slices
         }
         if let Some(over_gaps) = &context.layers.flow {
             for substep in position.substeps.iter().rev() {
-                back.flow(over_gaps, slices, substep, &mut scratch);
+                back.flow(over_gaps, slices, substep, &mut scratch, gaps.as_mut());
+            }
+            if let Some(gaps) = &mut gaps {
+                *slices.by_theta += gaps.take();
             }
         }
         if !context.query_gap {
@@ -54,6 +60,48 @@ impl Scratch {
     }
 }
 
+/// The gaps of one position, where model time depends on what is learned.
+struct Gaps {
+    warp: TimeWarp,
+    rows: Vec<Gap>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Gap {
+    model_time: f32,
+    substeps: u32,
+    /// Σ of the derivatives by its substeps' lengths.
+    by_lengths: f64,
+}
+
+impl Gaps {
+    fn new(warp: TimeWarp, rows: usize) -> Self {
+        Self { warp, rows: vec![Gap::default(); rows] }
+    }
+
+    fn count(&mut self, moving: Moving) {
+        let gap = &mut self.rows[moving.row];
+        gap.model_time += moving.length;
+        gap.substeps += 1;
+    }
+
+    fn add(&mut self, row: usize, by_length: f64) {
+        self.rows[row].by_lengths += by_length;
+    }
+
+    /// The derivative by θ through all of them, which are forgotten: substeps share a gap evenly.
+    fn take(&mut self) -> f64 {
+        let mut sum = 0.0;
+        for gap in &mut self.rows {
+            let Gap { model_time, substeps, by_lengths } = std::mem::take(gap);
+            if substeps > 0 {
+                sum += by_lengths / f64::from(substeps) * self.warp.by_theta(model_time);
+            }
+        }
+        sum
+    }
+}
+
 struct Back<'a> {
     context: &'a Context<'a>,
     shard: &'a Shard,
@@ -80,6 +128,7 @@ impl Back<'_> {
         slices: &mut Slices<'_>,
         substep: &Range<usize>,
         scratch: &mut Scratch,
+        mut gaps: Option<&mut Gaps>,
     ) {
         let context = self.context;
         let hidden = context.hidden;
@@ -98,7 +147,7 @@ impl Back<'_> {
         for (place, &stage) in context.stages.iter().enumerate().rev() {
             let at = first + place * size;
             let inner = widths.inner * at..widths.inner * (at + size);
-            over_gaps.back.back(flow::Back {
+            let evaluation = flow::Back {
                 hidden,
                 stage,
                 moving: flows,
@@ -110,7 +159,16 @@ impl Back<'_> {
                 by_points: points,
                 by_starts: starts,
                 through,
-            });
+            };
+            if let Some(gaps) = &mut gaps {
+                for (row, moving) in flows.iter().enumerate() {
+                    gaps.add(moving.row, over_gaps.back.by_length(&evaluation, row));
+                }
+            }
+            over_gaps.back.back(evaluation);
+        }
+        if let Some(gaps) = gaps {
+            flows.iter().for_each(|&moving| gaps.count(moving));
         }
         for (from, flow) in starts.chunks_exact(hidden).zip(flows) {
             self.slopes[row(flow.row, hidden)].copy_from_slice(from);

@@ -12,6 +12,7 @@ use super::weights::{Inner, Layers};
 pub(super) use crate::dynamics::packed::flow::row;
 use crate::dynamics::packed::flow::{Evaluation, Formula};
 use crate::dynamics::solver::Stage;
+use crate::dynamics::warp::TimeWarp;
 
 /// What all shards share.
 pub(super) struct Context<'a> {
@@ -19,6 +20,8 @@ pub(super) struct Context<'a> {
     pub hidden: usize,
     pub stages: &'static [Stage],
     pub query_gap: bool,
+    /// Where its scale is learned.
+    pub warp: Option<TimeWarp>,
     pub dropout: Option<&'a Dropout>,
     /// `[N + 1, H]`.
     pub embedding: &'a [f32],
@@ -49,6 +52,8 @@ pub(super) struct Slices<'a> {
     pub outer: &'a mut [f32],
     /// States before the head; going back, derivatives by them: `[Q, H]`.
     pub scored: &'a mut [f32],
+    /// Going back, the derivative by θ of the time warp.
+    pub by_theta: &'a mut f64,
 }
 
 /// Rows `range` of a matrix of `width` columns.

@@ -15,6 +15,7 @@ use crate::dynamics::attention;
 use crate::dynamics::batch::Batch;
 use crate::dynamics::packed::flow::Widths;
 use crate::dynamics::solver::stages;
+use crate::dynamics::warp::TimeWarp;
 use crate::settings::{ModelSettings, Targets};
 
 /// System 1's loss and gradients, with the buffers they need, used again from step to step.
@@ -41,6 +42,8 @@ struct Buffers {
     by_inner: Vec<f32>,
     outer: Vec<f32>,
     scored: Vec<f32>,
+    /// One a shard.
+    by_theta: Vec<f64>,
 }
 
 impl Buffers {
@@ -63,6 +66,8 @@ impl Buffers {
         ] {
             buffer.resize(size * hidden, 0.0);
         }
+        self.by_theta.clear();
+        self.by_theta.resize(shards.len(), 0.0);
     }
 
     /// Every shard with its pieces.
@@ -83,7 +88,8 @@ impl Buffers {
         let mut scored = pieces(&mut self.scored, shards, hidden, scored);
         shards
             .iter()
-            .map(|shard| {
+            .zip(&mut self.by_theta)
+            .map(|(shard, by_theta)| {
                 let slices = Slices {
                     embedded: embedded.next().unwrap_or_default(),
                     before: before.next().unwrap_or_default(),
@@ -95,6 +101,7 @@ impl Buffers {
                     by_inner: by_inner.next().unwrap_or_default(),
                     outer: outer.next().unwrap_or_default(),
                     scored: scored.next().unwrap_or_default(),
+                    by_theta,
                 };
                 (shard, slices)
             })
@@ -228,12 +235,15 @@ impl Fused {
         let items = weights.embedding;
         let weights = Inner::new(settings, weights.inner.iter().copied());
         let mut into = Inner::new(settings, into);
+        let theta = weights.scale.and_then(|theta| theta.first().copied());
+        let mut by_theta = 0.0;
         let layers = Layers::new(arch, settings, &weights);
         let context = Context {
             arch,
             hidden,
             stages,
             query_gap: settings.query_gap,
+            warp: theta.map(|theta| TimeWarp::at(settings, Some(theta))),
             dropout,
             embedding: items,
             weights: &weights,
@@ -253,6 +263,7 @@ impl Fused {
             pool::run(threads, buffers.slices(wave, sizes), |(shard, mut own)| {
                 backward(&context, shard, &mut own);
             });
+            by_theta += buffers.by_theta.iter().sum::<f64>();
             let mut tasks = Tasks::new(arch, more);
             if let Some(flow) = &layers.flow {
                 let Buffers { points, inner, by_inner, outer, .. } = &*buffers;
@@ -263,6 +274,9 @@ impl Fused {
             tasks.affine(into.w_hidden, into.b_hidden, &buffers.before, &buffers.from_state);
             tasks.run(threads);
             embedding(threads, scoring.embedding(), hidden, wave, &buffers.by_embedded);
+        }
+        if let Some(gradient) = into.scale {
+            gradient.fill(by_theta as f32);
         }
         loss
     }

@@ -11,7 +11,12 @@ use super::{Dropout, Fused, FusedAdam, Update};
 use crate::dynamics::batch::Batch;
 use crate::dynamics::flow;
 use crate::dynamics::parameters;
-use crate::settings::{Head, ModelSettings, Solver, Targets};
+use crate::dynamics::warp::TimeWarp;
+use crate::settings::{Head, ModelSettings, Solver, Targets, Warp};
+
+const MS_PER_DAY: f64 = 86_400_000.0;
+/// Of one unit of linear model time.
+const MS_PER_UNIT: f64 = 10.0 * MS_PER_DAY;
 
 /// A model, a batch, masks.
 struct Case {
@@ -19,6 +24,8 @@ struct Case {
     items: usize,
     weights: Vec<Vec<f32>>,
     batch: Batch,
+    /// Length of each gap, `[L, B]`.
+    days: Vec<f64>,
     dropout: Option<Dropout>,
 }
 
@@ -32,7 +39,19 @@ impl Case {
         for value in weights.iter_mut().skip(1).flatten() {
             *value += 0.2 * (rng.random::<f32>() - 0.5);
         }
+        let theta = settings.learns_time_scale().then(|| {
+            let theta = &mut weights[5 + flow::weights(settings.solver).len()][0];
+            *theta = 0.03;
+            *theta
+        });
+        let warp = TimeWarp::at(&settings, theta);
         let mut batch = Batch::empty(rows, len);
+        let mut days = vec![0.0; rows * len];
+        let mut gap = |batch: &mut Batch, at: usize, gap: f32| {
+            let whole = (f64::from(gap) * MS_PER_UNIT).round() as i64;
+            days[at] = whole as f64 / MS_PER_DAY;
+            batch.dt[at] = warp.model_time(whole);
+        };
         for row in 0..rows {
             // The first row is full, the second all padding.
             let kept = match row {
@@ -45,7 +64,7 @@ impl Case {
                 batch.items[at] = rng.random_range(1..=items as i32);
                 batch.targets[at] = rng.random_range(0..=items as i32);
                 let gaps = [0.0, 0.05, 0.4, 1.3, 3.0 * rng.random::<f32>()];
-                batch.dt[at] = gaps[rng.random_range(0..gaps.len())];
+                gap(&mut batch, at, gaps[rng.random_range(0..gaps.len())]);
             }
         }
         batch.targets[(len - 1) * rows] = 1;
@@ -54,7 +73,7 @@ impl Case {
         if rows > 2 {
             for position in (0..len).step_by(2) {
                 batch.items[position * rows + 2] = 0;
-                batch.dt[position * rows + 2] = 0.7;
+                gap(&mut batch, position * rows + 2, 0.7);
             }
         }
         let dropout = (settings.dropout > 0.0).then(|| {
@@ -67,7 +86,7 @@ impl Case {
             let states = if settings.targets == Targets::All { rows * len } else { rows };
             Dropout { input: mask(rows * len), state: mask(states) }
         });
-        Self { settings, items, weights, batch, dropout }
+        Self { settings, items, weights, batch, days, dropout }
     }
 
     fn fused(&self, threads: usize) -> (f64, Vec<Vec<f32>>) {
@@ -85,7 +104,8 @@ impl Case {
     }
 
     fn exact(&self, weights: &[Vec<f64>]) -> f64 {
-        oracle::loss(&self.settings, self.items, weights, &self.batch, self.dropout.as_ref())
+        let gaps = (&self.batch, self.days.as_slice());
+        oracle::loss(&self.settings, self.items, weights, gaps, self.dropout.as_ref())
     }
 
     fn wide(&self) -> Vec<Vec<f64>> {
@@ -101,7 +121,7 @@ fn combinations() -> Vec<ModelSettings> {
             for &targets in Targets::ALL {
                 for query_gap in [false, true] {
                     for (decay, max_substeps) in [(0.0, 1), (0.0, 3), (0.4, 4)] {
-                        for dropout in [0.0, 0.3] {
+                        for (dropout, warp) in [(0.0, Warp::Linear), (0.3, Warp::Log1p)] {
                             all.push(ModelSettings {
                                 solver,
                                 head,
@@ -111,6 +131,9 @@ fn combinations() -> Vec<ModelSettings> {
                                 max_substeps,
                                 max_step: 0.5,
                                 dropout,
+                                warp,
+                                time_scale: 2.0,
+                                learn_time_scale: true,
                                 hidden: 4,
                                 ..Default::default()
                             });
@@ -167,6 +190,9 @@ fn large(solver: Solver, head: Head, seed: u64) -> Case {
         decay: 0.1,
         query_gap: true,
         dropout: 0.2,
+        warp: Warp::Log1p,
+        time_scale: 1.0,
+        learn_time_scale: true,
         ..Default::default()
     };
     Case::random(settings, [1100, 37, 11], seed)
@@ -230,7 +256,8 @@ fn zero_gaps_change_nothing_and_leave_the_field_without_a_gradient() {
         let mut case = large(solver, Head::Linear, 8);
         case.batch.dt.fill(0.0);
         let (loss, gradients) = case.fused(1);
-        let flow = 5..5 + flow::weights(solver).len();
+        let scale = usize::from(case.settings.learns_time_scale());
+        let flow = 5..5 + flow::weights(solver).len() + scale;
         assert!(gradients[flow.clone()].iter().flatten().all(|&v| v == 0.0));
         case.settings.solver = Solver::Gru;
         case.weights.drain(flow);

@@ -4,6 +4,8 @@ use pulp::Arch;
 
 use super::flow::{Flow, turned};
 use crate::dynamics::packed::linear::Linear;
+#[cfg(doc)]
+use crate::dynamics::warp::TimeWarp;
 use crate::dynamics::{excitation, flow, parameters};
 use crate::settings::{Head, ModelSettings};
 
@@ -34,6 +36,8 @@ pub(super) struct Inner<T> {
     pub b_hidden: T,
     /// The flow's; see [`flow::weights`].
     pub flow: Vec<T>,
+    /// θ of the time warp, `[1]`, where its scale is learned; see [`TimeWarp`].
+    pub scale: Option<T>,
 }
 
 impl<T> Named<T> {
@@ -69,6 +73,7 @@ impl<T> Inner<T> {
             w_hidden: take(),
             b_hidden: take(),
             flow: flow::weights(settings.solver).iter().map(|_| take()).collect(),
+            scale: settings.learns_time_scale().then(&mut take),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::dynamics::excitation::{CLOCK, FEATURES, Lift};
 use crate::dynamics::flow;
 use crate::dynamics::parameters::Matrix;
 use crate::dynamics::solver::Pace;
+use crate::dynamics::warp::TimeWarp;
 use crate::settings::{Head, ModelSettings};
 
 /// What the items give to the GRU is worked out ahead up to this many values, 96 MiB: 65,536
@@ -30,6 +31,7 @@ pub struct PackedSystem1 {
     items: usize,
     hidden: usize,
     pace: Pace,
+    warp: TimeWarp,
     cell: Cell,
     /// `None` for the GRU, which never flows.
     flow: Option<Flow>,
@@ -74,6 +76,9 @@ impl PackedSystem1 {
         let weights = flow::weights(settings.solver).iter();
         let weights: Vec<&[f32]> = weights.map(|weight| take(weight.shape(hidden))).collect();
         let flow = Flow::new(arch, settings, &weights);
+        if settings.learns_time_scale() {
+            take([1, 1]);
+        }
         let lift = Lift::new(arch, settings, items, all);
         if lift.is_some() {
             take([hidden, FEATURES]);
@@ -91,6 +96,7 @@ impl PackedSystem1 {
             items,
             hidden,
             pace: Pace::of(settings),
+            warp: TimeWarp::learned(settings, all),
             cell: Cell { arch, inputs, recurrent },
             flow,
             lift,
@@ -106,6 +112,11 @@ impl PackedSystem1 {
     /// H, the width of a state.
     pub fn hidden(&self) -> usize {
         self.hidden
+    }
+
+    /// How its gaps become model time.
+    pub fn warp(&self) -> TimeWarp {
+        self.warp
     }
 
     /// Buffers for the calls below.

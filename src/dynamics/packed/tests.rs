@@ -10,7 +10,7 @@ use super::{PackedSystem1, Step};
 use crate::dynamics::batch::Batch;
 use crate::dynamics::model::System1;
 use crate::dynamics::parameters::{self, Matrix};
-use crate::dynamics::warp::TimeWarp;
+use crate::dynamics::warp::{TIME_SCALE, TimeWarp};
 use crate::settings::{Head, ModelSettings, Solver, Warp};
 
 const DAY_MS: i64 = 86_400_000;
@@ -39,6 +39,7 @@ impl Case {
             max_step: rng.random_range(0.3..1.5),
             max_substeps: rng.random_range(1..=5),
             time_scale: rng.random_range(0.2..9.0),
+            learn_time_scale: seed.is_multiple_of(2),
             decay: rng.random_range(0.0..0.3),
             ..settings
         };
@@ -62,15 +63,22 @@ impl Case {
         };
         let rows = seed as usize % 40 + 1;
         let histories = (0..rows).map(&mut history).collect();
-        let weights = parameters::initial(&settings, items, seed);
+        let mut weights = parameters::initial(&settings, items, seed);
+        if let Some(theta) = weights.iter_mut().find(|matrix| matrix.name == TIME_SCALE) {
+            theta.values[0] = -0.02 * (seed % 5) as f32;
+        }
         Self { settings, items, weights, histories }
+    }
+
+    fn warp(&self) -> TimeWarp {
+        TimeWarp::learned(&self.settings, &self.weights)
     }
 
     fn steps(&self) -> Vec<Vec<Step>> {
         let step = |history: &History, place: usize| {
             let time = history.times[place];
             let gap = if place > 0 { time - history.times[place - 1] } else { 0 };
-            Step { dt: TimeWarp::of(&self.settings).model_time(gap), item: history.items[place] }
+            Step { dt: self.warp().model_time(gap), item: history.items[place] }
         };
         self.histories
             .iter()
@@ -81,14 +89,14 @@ impl Case {
     /// Model time from the last event to the query.
     fn last_gaps(&self) -> Vec<f32> {
         let gap = |history: &History| history.query - history.times[history.times.len() - 1];
-        self.histories
-            .iter()
-            .map(|history| TimeWarp::of(&self.settings).model_time(gap(history)))
-            .collect()
+        self.histories.iter().map(|history| self.warp().model_time(gap(history))).collect()
     }
 
     fn packed(&self, arch: Arch, table_values: usize) -> PackedSystem1 {
-        PackedSystem1::with(arch, table_values, &self.settings, self.items, &self.weights)
+        let model =
+            PackedSystem1::with(arch, table_values, &self.settings, self.items, &self.weights);
+        assert_eq!(model.warp(), self.warp());
+        model
     }
 
     /// States before the query's gap, and scores after it.
@@ -112,7 +120,7 @@ impl Case {
         let longest = self.histories.iter().map(|history| history.items.len()).max().unwrap();
         let mut batch = Batch::empty(self.histories.len(), longest);
         for (row, History { items, times, query }) in self.histories.iter().enumerate() {
-            batch.put(row, items, times, *query, None, TimeWarp::of(&self.settings));
+            batch.put(row, items, times, *query, None, self.warp());
         }
         let weights = parameters::upload(&self.weights, &Device::flex());
         let scores = System1::new(&self.settings, &weights).forward(&batch);

@@ -64,6 +64,7 @@ pub fn run(inputs: &Inputs, context: &Context<Event>) -> Result<Measured, Experi
     config.model.dropout = 0.0;
     // An adapter changes the state's own scores; what the world wants now stays as it is.
     config.model.item_dynamics = ItemDynamics::None;
+    config.model.learn_time_scale = false;
     config.evaluation.protocol = Protocol::LeaveOneOut;
     let prepared = Prepared::load(&config, context)?;
     let shift = Shift::new(&prepared, &config.adapter)?;

@@ -4,6 +4,7 @@ use super::*;
 use crate::data::drift::{DriftOptions, drift};
 use crate::dynamics::model::System1;
 use crate::dynamics::parameters::{self, upload};
+use crate::dynamics::warp::TimeWarp;
 use crate::jobs::{self, Control};
 use crate::runs::{Origin, RunStore};
 use crate::settings::{AdapterSettings, DomainShift};
@@ -129,7 +130,7 @@ fn an_adapter_read_from_its_file_and_merged_scores_as_it_did_while_training() {
         source.iter().map(|m| m.name.clone()).zip(upload(&source, &device)).collect();
     let composed = adapter.compose(&named, &upload(&file.parts, &device));
     let queries = &prepared.split.test[..20];
-    let batch = batch_of(&prepared.data, queries, 20, prepared.split.input_len, &config.model);
+    let batch = batch_of(&prepared.data, queries, 20, prepared.split.input_len, TimeWarp::LINEAR);
     let scores = |tensors: &[burn::tensor::Tensor<2>]| {
         parameters::values(&System1::new(&config.model, tensors).forward(&batch))
     };

@@ -15,7 +15,7 @@ pub struct Ingredient {
     pub change: fn(&mut Config) -> Option<&'static str>,
 }
 
-pub const INGREDIENTS: [Ingredient; 15] = [
+pub const INGREDIENTS: [Ingredient; 16] = [
     Ingredient {
         word: "item-dynamics",
         about: "The item dynamics are taken away: the user's state alone decides",
@@ -117,6 +117,16 @@ pub const INGREDIENTS: [Ingredient; 15] = [
         },
     },
     Ingredient {
+        word: "learned-scale",
+        about: "The time scale stays as it is set",
+        rival: false,
+        change: |config| {
+            let learned = config.model.learns_time_scale();
+            config.model.learn_time_scale = false;
+            learned.then_some("A fixed time scale")
+        },
+    },
+    Ingredient {
         word: "head",
         about: "The head has weights of its own instead of the item embedding's",
         rival: false,
@@ -173,7 +183,7 @@ fn has_dynamics(config: &Config) -> bool {
 
 /// Whether the state moves between events.
 fn flows(config: &Config) -> bool {
-    config.model.solver != Solver::Gru && !config.model.solver.is_attention()
+    config.model.solver.flows()
 }
 
 /// Put SASRec in the solver's place; whether that is another kind of model.

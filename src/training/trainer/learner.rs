@@ -9,6 +9,7 @@ use crate::dynamics::fused::{self, Fused, FusedAdam, Negatives, SparseGradients,
 use crate::dynamics::gpu::{self, OnGpu, Unfit};
 use crate::dynamics::model::{self, System1};
 use crate::dynamics::parameters::{self, Matrix};
+use crate::dynamics::warp::{TIME_SCALE, TimeWarp};
 use crate::settings::ModelSettings;
 use crate::training::TrainError;
 use crate::training::adam::{Adam, Update};
@@ -166,6 +167,15 @@ impl Learner {
         }
     }
 
+    /// How gaps become model time, as learned so far; devices other than the CPU learn no time scale.
+    pub fn warp(&self, model: &ModelSettings) -> TimeWarp {
+        let theta = match self {
+            Self::Fused(cpu) => cpu.time_scale(),
+            Self::Gpu(_) | Self::Tensors { .. } => None,
+        };
+        TimeWarp::at(model, theta)
+    }
+
     /// The weights where they are values on the host.
     pub fn here(&self) -> Option<&[Vec<f32>]> {
         match self {
@@ -249,6 +259,12 @@ fn download(
 }
 
 impl OnCpu {
+    /// θ of the time warp, where its scale is learned.
+    fn time_scale(&self) -> Option<f32> {
+        let place = self.like.iter().position(|(name, _)| name == TIME_SCALE)?;
+        self.weights[place].first().copied()
+    }
+
     fn matrices(&self, values: &[Vec<f32>]) -> Vec<Matrix> {
         self.like
             .iter()
@@ -265,7 +281,6 @@ impl OnCpu {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dynamics::warp::TimeWarp;
     use crate::settings::{Solver, Targets};
 
     const DAY: i64 = 86_400_000;

@@ -6,7 +6,6 @@ use super::Training;
 use super::random::{behind, negatives_rng, step_rng};
 use crate::dynamics::batch::Batch;
 use crate::dynamics::fused::{Dropout, Negatives, Surroundings};
-use crate::dynamics::warp::TimeWarp;
 use crate::settings::Targets;
 use crate::training::adam::Update;
 use crate::training::schedule::learning_rate;
@@ -47,13 +46,14 @@ impl Training<'_> {
         let (prepared, config) = (self.task.prepared, self.task.config);
         let rows = config.training.batch_size.min(prepared.split.train.len());
         let mut batch = Batch::empty(rows, prepared.split.input_len);
+        let warp = self.learner.warp(&config.model);
         for (row, &place) in chosen.iter().enumerate() {
             let sequence = prepared.split.train[place as usize];
             let inputs = sequence.start..sequence.end - 1;
             let (items, times) = (&prepared.data.item[inputs.clone()], &prepared.data.time[inputs]);
             let target = sequence.end - 1;
             let (next, until) = (prepared.data.item[target], prepared.data.time[target]);
-            batch.put(row, items, times, until, Some(next), TimeWarp::of(&config.model));
+            batch.put(row, items, times, until, Some(next), warp);
         }
         if config.model.targets == Targets::Last {
             batch.only_last_target();

@@ -32,6 +32,17 @@ impl Derivative for CfcBack {
         self.arch.dispatch(Join { through: at.through, point: at.by_points, start: at.by_starts });
     }
 
+    fn by_length(&self, at: &Back<'_>, place: usize) -> f64 {
+        let (towards, sums) = at.outer[row(place, 2 * at.hidden)].split_at(at.hidden);
+        let points = &at.points[row(place, at.hidden)];
+        let length = at.moving[place].length;
+        // At the end of the gap: a·exp(−a·dt)⊙(g − z).
+        at.along(place, |unit| {
+            let rate = softplus(sums[unit]);
+            rate * (1.0 + exp_m1(-rate * length)) * (towards[unit] - points[unit])
+        })
+    }
+
     fn gradients<'a>(&self, tasks: &mut Tasks<'a>, into: Vec<&'a mut [f32]>, kept: Kept<'a>) {
         let mut into = into.into_iter();
         tasks.next_affine(&mut into, kept.points, kept.by_inner);

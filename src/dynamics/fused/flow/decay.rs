@@ -3,11 +3,13 @@
 use pulp::{Arch, NullaryFnOnce};
 
 use super::{Back, Derivative, Kept, Tasks};
-use crate::dynamics::packed::activation::sigmoid;
+use crate::dynamics::packed::activation::{sigmoid, softplus};
 use crate::dynamics::packed::flow::row;
 
 pub struct DecayBack {
     arch: Arch,
+    /// softplus(w), `[H]`.
+    rates: Vec<f32>,
     /// Derivatives of the rates by w, `[H]`.
     slopes: Vec<f32>,
     /// m, `[H]`.
@@ -17,8 +19,9 @@ pub struct DecayBack {
 impl DecayBack {
     /// From w and m, `[H]` each.
     pub fn new(arch: Arch, rate: &[f32], rest: &[f32]) -> Self {
+        let rates = rate.iter().map(|&rate| softplus(rate)).collect();
         let slopes = rate.iter().map(|&rate| sigmoid(rate)).collect();
-        Self { arch, slopes, rest: rest.to_vec() }
+        Self { arch, rates, slopes, rest: rest.to_vec() }
     }
 }
 
@@ -38,6 +41,14 @@ impl Derivative for DecayBack {
                 start: &mut at.by_starts[own],
             });
         }
+    }
+
+    fn by_length(&self, at: &Back<'_>, place: usize) -> f64 {
+        let own = row(place, at.hidden);
+        let (share, points) = (&at.inner[own.clone()], &at.points[own]);
+        at.along(place, |unit| {
+            self.rates[unit] * (1.0 - share[unit]) * (self.rest[unit] - points[unit])
+        })
     }
 
     fn gradients<'a>(&self, tasks: &mut Tasks<'a>, into: Vec<&'a mut [f32]>, kept: Kept<'a>) {

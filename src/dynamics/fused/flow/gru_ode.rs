@@ -29,6 +29,13 @@ impl Derivative for GruOdeBack {
         self.arch.dispatch(Join { through: at.through, point: at.by_points, start: at.by_starts });
     }
 
+    fn by_length(&self, at: &Back<'_>, place: usize) -> f64 {
+        let own = row(place, at.hidden);
+        let update = &at.outer[row(place, 3 * at.hidden)][at.hidden..];
+        let (new, points) = (&at.inner[own.clone()], &at.points[own]);
+        at.along(place, |unit| (1.0 - update[unit]) * (new[unit] - points[unit]))
+    }
+
     fn gradients<'a>(&self, tasks: &mut Tasks<'a>, into: Vec<&'a mut [f32]>, kept: Kept<'a>) {
         tasks.next_affine(&mut into.into_iter(), kept.points, kept.outer);
     }

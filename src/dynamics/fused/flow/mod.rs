@@ -10,7 +10,7 @@ use pulp::{Arch, NullaryFnOnce};
 
 use super::gemm::transpose;
 use super::gradients::Tasks;
-use crate::dynamics::packed::flow::{Formula, formula};
+use crate::dynamics::packed::flow::{Formula, formula, row};
 use crate::dynamics::packed::linear::Linear;
 use crate::dynamics::solver::{Moving, Stage};
 use crate::settings::{ModelSettings, Solver};
@@ -19,6 +19,10 @@ use crate::settings::{ModelSettings, Solver};
 pub(super) trait Derivative: Sync {
     /// Back through one evaluation.
     fn back(&self, at: Back<'_>);
+
+    /// Derivative by the length of the step of the row at `place`, as far as this evaluation goes;
+    /// asked before it is gone [`back`](Self::back) through.
+    fn by_length(&self, at: &Back<'_>, place: usize) -> f64;
 
     /// The gradients of its weights, in their order, from all evaluations at once.
     fn gradients<'a>(&self, tasks: &mut Tasks<'a>, into: Vec<&'a mut [f32]>, kept: Kept<'a>);
@@ -46,6 +50,17 @@ pub(super) struct Back<'a> {
     pub by_starts: &'a mut [f32],
     /// Room, `[S, H]`.
     pub through: &'a mut [f32],
+}
+
+impl Back<'_> {
+    /// Derivative by the length of the step of the row at `place`, which moves at `velocity` of a unit.
+    fn along(&self, place: usize, velocity: impl Fn(usize) -> f32) -> f64 {
+        let own = row(place, self.hidden);
+        let Stage { weight, reach } = self.stage;
+        let slopes = self.by_ends[own.clone()].iter().zip(&self.by_points[own]);
+        let each = slopes.map(|(end, point)| weight * end + reach * point).enumerate();
+        each.map(|(unit, slope)| f64::from(slope * velocity(unit))).sum()
+    }
 }
 
 /// What all evaluations have left, F rows.

@@ -38,6 +38,12 @@ impl Derivative for TanhBack {
         });
     }
 
+    fn by_length(&self, at: &Back<'_>, place: usize) -> f64 {
+        let own = row(place, at.hidden);
+        let (out, points) = (&at.outer[own.clone()], &at.points[own]);
+        at.along(place, |unit| out[unit] - self.decay * points[unit])
+    }
+
     fn gradients<'a>(&self, tasks: &mut Tasks<'a>, into: Vec<&'a mut [f32]>, kept: Kept<'a>) {
         let mut into = into.into_iter();
         tasks.next_affine(&mut into, kept.points, kept.by_inner);

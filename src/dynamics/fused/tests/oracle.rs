@@ -122,12 +122,22 @@ fn cross_entropy(
     most + scores.iter().map(|s| (s - most).exp()).sum::<f64>().ln() - scores[target]
 }
 
-/// Mean cross entropy over the targets.
+/// Model time of a gap: of its days, where the scale is among the weights.
+fn model_time(settings: &ModelSettings, weights: &[Vector], gap: (f64, f32)) -> f64 {
+    if !settings.learns_time_scale() {
+        return f64::from(gap.1);
+    }
+    let theta = weights[5 + flow::weights(settings.solver).len()][0];
+    let scale = settings.time_scale * (10.0 * theta).exp();
+    scale * (gap.0 / scale).ln_1p()
+}
+
+/// Mean cross entropy over the targets. `days` is the length of each gap.
 pub fn loss(
     settings: &ModelSettings,
     items: usize,
     weights: &[Vector],
-    batch: &Batch,
+    (batch, days): (&Batch, &[f64]),
     dropout: Option<&Dropout>,
 ) -> f64 {
     let size = settings.hidden;
@@ -145,10 +155,11 @@ pub fn loss(
             }
             let before = h.clone();
             if settings.solver != Solver::Gru && (settings.query_gap || !last) {
-                let (count, length) = Pace::of(settings).over(batch.dt[at]);
+                let dt = model_time(settings, weights, (days[at], batch.dt[at]));
+                let (count, _) = Pace::of(settings).over(dt as f32);
                 let field = &weights[5..5 + flow::weights(settings.solver).len()];
                 for _ in 0..count {
-                    h = step(settings, field, &h, f64::from(length));
+                    h = step(settings, field, &h, dt / count as f64);
                 }
             }
             if batch.targets[at] > 0 && (every || last) {

@@ -77,7 +77,7 @@ fn days_text(days: &[f64]) -> String {
 
 /// Every column there is: facts and metrics, then the settings.
 pub fn all() -> Vec<ColumnInfo> {
-    let facts: [(&str, &str, f32, bool, Better); 17] = [
+    let facts: [(&str, &str, f32, bool, Better); 18] = [
         ("state", "State", 116.0, false, Better::Neither),
         ("ndcg10", "NDCG@10", 135.0, true, Better::More),
         ("hr10", "HR@10", 135.0, true, Better::More),
@@ -90,6 +90,7 @@ pub fn all() -> Vec<ColumnInfo> {
         ("time", "Training", 108.0, true, Better::Less),
         ("epochs", "Epochs trained", 110.0, true, Better::Neither),
         ("params", "Parameters", 110.0, true, Better::Neither),
+        ("time_scale", "Time scale (days)", 130.0, true, Better::Neither),
         ("half_lives", "Item half-lives (days)", 340.0, true, Better::Neither),
         ("data", "Data", 105.0, false, Better::Neither),
         ("device", "Trained on", 190.0, false, Better::Neither),
@@ -137,6 +138,7 @@ pub fn value(row: &Row, id: &str) -> CellValue {
         "time" => CellValue::number(row.train_seconds, format::duration),
         "epochs" => CellValue::number(row.epochs.map(|n| n as f64), |n| format!("{n}")),
         "params" => CellValue::number(row.params.map(|n| n as f64), |n| format::count(n as u64)),
+        "time_scale" => CellValue::number(row.time_scale_days, |days| format!("{days:.2}")),
         "half_lives" => CellValue::text(
             row.half_lives_days.as_deref().map_or_else(|| "–".to_owned(), days_text),
         ),

@@ -36,6 +36,8 @@ pub struct Row {
     pub train_seconds: Option<f64>,
     /// Medians in milliseconds: a batch of 64, and one request.
     pub latency: Option<(f64, f64)>,
+    /// κ of the time warp, where it was learned; the mean of several runs, in days.
+    pub time_scale_days: Option<f64>,
     /// Learned half-lives of the item intensities, in days; follow from the data alone, so that all
     /// seeds share them.
     pub half_lives_days: Option<Vec<f64>>,
@@ -117,6 +119,7 @@ impl Row {
             latency: summary
                 .and_then(|summary| summary.latency.as_ref())
                 .map(|latency| (latency.batch64.median_ms, latency.single.median_ms)),
+            time_scale_days: summary.and_then(|summary| summary.time_scale_days),
             half_lives_days: summary.and_then(|summary| summary.half_lives_days.clone()),
         }
     }
@@ -124,6 +127,9 @@ impl Row {
     fn of_group(group: &Group, entries: &[RunEntry]) -> Option<Self> {
         let first = group.runs.first()?;
         let entry = entries.iter().find(|entry| entry.id == *first)?;
+        let of_runs = entries.iter().filter(|entry| group.runs.contains(&entry.id));
+        let scales: Vec<f64> =
+            of_runs.filter_map(|entry| entry.summary.as_ref()?.time_scale_days).collect();
         Some(Self {
             runs: group.runs.clone(),
             seeds: group.seeds.clone(),
@@ -135,6 +141,8 @@ impl Row {
                 .latency
                 .as_ref()
                 .map(|latency| (latency.batch64.median_ms, latency.single.median_ms)),
+            time_scale_days: (!scales.is_empty())
+                .then(|| scales.iter().sum::<f64>() / scales.len() as f64),
             // Of one seed each; no mean of them is kept.
             valid_ndcg10: None,
             train_loss: None,
@@ -202,6 +210,7 @@ pub fn sample(id: &str, solver: Solver) -> Row {
         params: None,
         train_seconds: None,
         latency: None,
+        time_scale_days: None,
         half_lives_days: None,
     }
 }

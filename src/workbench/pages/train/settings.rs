@@ -11,8 +11,9 @@ use crate::workbench::theme::{UNIT, palette};
 use crate::workbench::widgets::{combo, list_row, page_scroll, pill, section, setting_row};
 
 const TIME_SCALE: &str = "model.time_scale";
+const LEARN_TIME_SCALE: &str = "model.learn_time_scale";
 const WHOLE_HISTORIES: &str = "data.whole_histories";
-const MODEL: [&str; 10] = [
+const MODEL: [&str; 11] = [
     "model.hidden",
     "model.max_step",
     "model.max_substeps",
@@ -21,6 +22,7 @@ const MODEL: [&str; 10] = [
     "model.targets",
     "model.warp",
     TIME_SCALE,
+    LEARN_TIME_SCALE,
     "model.head",
     "model.query_gap",
 ];
@@ -89,7 +91,7 @@ pub fn ui(ui: &mut Ui, session: &mut Session, running: bool) {
 /// Whether a setting changes anything beside the others.
 fn matters(key: &str, config: &Config) -> bool {
     match key {
-        TIME_SCALE => config.model.warp == Warp::Log1p,
+        TIME_SCALE | LEARN_TIME_SCALE => config.model.warp == Warp::Log1p,
         WHOLE_HISTORIES => {
             config.evaluation.protocol == Protocol::Readme && config.model.targets == Targets::All
         }
