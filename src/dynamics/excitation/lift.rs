@@ -66,7 +66,7 @@ impl Lift {
         self.weights.apply(states, each.as_flattened_mut());
         let rows = scores.chunks_exact_mut(self.items).zip(moments);
         for ((scores, moment), each) in rows.zip(&mut each) {
-            steer(each, &self.by_clock, moment.clock());
+            steer(each, &self.by_clock, moment.clock(timeline.stale(moment)));
             timeline.add(&timeline.look(moment, self.parts), each, 0, scores);
         }
     }

@@ -5,7 +5,8 @@
 //!
 //! λᵢₖ(t) = Σ 2^(−(t − tⱼ)/τₖ) over the events tⱼ < t of item i: the solution of the linear ODE
 //! dλ/dt = −(ln 2/τₖ) λ with a jump of 1 at each event. Everything is as of a moment, from events
-//! strictly before it, so that nothing is ever known from the future.
+//! strictly before it, so that nothing is ever known from the future; where nothing has been known for
+//! more than a day, everything stays as it was then.
 //!
 //! [`intensity`] holds the λ of all items, [`company`] which items share users, [`timeline`] puts
 //! them together and answers [`Look`]s at a moment; [`half_life`] learns the τₖ. The logarithms of

@@ -44,12 +44,15 @@ fn intensities_are_the_decayed_counts_before_the_moment() {
     let (items, users) = (30, users(1500, 30, 1));
     let timeline = timeline(items, &users);
     for query in [0, 1, 700, 1200, 2399, 2400, 9000].map(|hours| hours * HOUR) {
-        let found = features(&timeline, items, &Moment::at(&[], &[], query));
+        let moment = Moment::at(&[], &[], query);
+        let found = features(&timeline, items, &moment);
+        // The last query comes long after the last event.
+        let now = query - timeline.stale(&moment);
         for (k, half_life) in timeline.half_lives().into_iter().enumerate() {
             let mut exact = vec![0.0f64; items];
             for (item, &time) in users.iter().flat_map(|(items, times)| items.iter().zip(times)) {
                 if time < query {
-                    let days = (query - time) as f64 / (24 * HOUR) as f64;
+                    let days = (now - time) as f64 / (24 * HOUR) as f64;
                     exact[*item as usize] += (-days / half_life).exp2();
                 }
             }
@@ -82,6 +85,10 @@ fn nothing_is_known_from_the_future_and_a_stream_is_as_good_as_its_past() {
     let days = 216 * HOUR;
     let late = Moment::at(&[3, 4, 3], &[], cut + days);
     let stale = features(&past, items, &late);
+    let out_of_date = past.stale(&late);
+    assert!(past.stale(&moment) == 0 && (days - 2 * 24 * HOUR..days).contains(&out_of_date));
+    let day_after = Moment::at(&[3, 4, 3], &[], cut + days - out_of_date);
+    assert_eq!(stale, features(&past, items, &day_after), "as it was a day after the last event");
     let mut later: Vec<(i64, usize, usize)> = Vec::new();
     for (user, (_, times)) in users.iter().enumerate() {
         let after = |(place, &time): (usize, &i64)| (time >= cut).then_some((time, user, place));
@@ -94,6 +101,7 @@ fn nothing_is_known_from_the_future_and_a_stream_is_as_good_as_its_past() {
     }
     assert_eq!(features(&past, items, &moment), known, "events after a moment change nothing");
     assert_ne!(features(&past, items, &late), stale);
+    assert_eq!(past.stale(&late), 0, "up to date again");
     let behind = Moment { behind: days, ..late };
     assert_eq!(features(&past, items, &behind), stale, "as if nobody had gone on");
     assert!(!past.push(Event { time: cut, item: 1 }, &[]), "older than the last");

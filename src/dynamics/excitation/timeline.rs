@@ -18,6 +18,9 @@ const FOLLOWED: usize = 3;
 const TIE_DAYS: f64 = 7.0;
 const LATELY: f64 = 8.0;
 
+/// What has been known for longer than this, and nothing since, is out of date.
+const CURRENT: i64 = 86_400_000;
+
 /// An event on an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
@@ -119,20 +122,36 @@ impl Timeline {
         true
     }
 
+    /// Number of events that are known at a moment.
+    fn known(&self, moment: &Moment<'_>) -> usize {
+        let known = moment.query.saturating_sub(moment.behind);
+        self.time.partition_point(|&time| time < known)
+    }
+
+    /// By how many milliseconds what is known at a moment is out of date: the time since a day after
+    /// the last event known. Nothing happens then that anybody could know of, so that everything
+    /// stays as it was: decay would take all items towards nothing alike, and with it the difference
+    /// between what was wanted last and what was not. How far to trust that is for the
+    /// [`clock`](Moment::clock) to say.
+    pub fn stale(&self, moment: &Moment<'_>) -> i64 {
+        let Some(last) = self.known(moment).checked_sub(1) else { return 0 };
+        (moment.query.saturating_sub(self.time[last]) - CURRENT).max(0)
+    }
+
     /// What the events before a moment say about every item.
     pub fn look(&self, moment: &Moment<'_>, parts: ItemDynamics) -> Look {
-        let known = moment.query.saturating_sub(moment.behind);
-        let events = self.time.partition_point(|&time| time < known);
+        let events = self.known(moment);
+        let now = moment.query - self.stale(moment);
         let mut look = Look::default();
         if parts.intensity() {
             let mut sums = Sums::new(self.items);
             let each = |item, lambda| sums.add(item, lambda);
-            look.base = self.intensities.at(events, moment.query, &self.item, &self.time, each);
+            look.base = self.intensities.at(events, now, &self.item, &self.time, each);
             look.raise(&sums, &self.intensities);
         }
         if parts.company() {
             let mut sums = Sums::new(self.items);
-            let lately = moment.query - (LATELY * TIE_DAYS * MS_PER_DAY) as i64;
+            let lately = now - (LATELY * TIE_DAYS * MS_PER_DAY) as i64;
             let lately = self.time.partition_point(|&time| time < lately);
             for (back, &item) in moment.items.iter().rev().enumerate() {
                 let weight = (-(back as f32) / HISTORY_HALF_LIFE).exp2();
@@ -144,7 +163,7 @@ impl Timeline {
                 }
                 for tie in late {
                     let (ever, next) = (tie.weight * weight, tie.next * close);
-                    let fresh = fade(moment.query - self.time[tie.event()]);
+                    let fresh = fade(now - self.time[tie.event()]);
                     sums.add(tie.other, [ever, next, ever * fresh, next * fresh]);
                 }
             }

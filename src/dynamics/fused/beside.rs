@@ -87,11 +87,13 @@ impl<'a> Beside<'a> {
             let (items, times): (Vec<u32>, Vec<i64>) =
                 seen.map(|place| (batch.items[place] as u32 - 1, batch.clock[place])).unzip();
             let query = batch.clock[(position + 1) * batch.rows + row];
-            let clock = Moment::at(&items, &times, query).clock();
             let mut out = if around.mask_seen { items.clone() } else { Vec::new() };
             out.sort_unstable();
             out.dedup();
             let behind = around.behind.get(position * batch.rows + row).copied().unwrap_or(0);
+            let moment = Moment { behind, ..Moment::at(&items, &times, query) };
+            let stale = self.weights.as_ref().map_or(0, |of| of.timeline.stale(&moment));
+            let clock = moment.clock(stale);
             Asked { items, out, clock, query, behind }
         }));
     }
