@@ -32,6 +32,11 @@ pub const PRESETS: &[Preset] = &[
         text: include_str!("../../presets/item-dynamics.toml"),
     },
     Preset {
+        name: "temporal",
+        about: "Item dynamics asked weeks after the last event that counts: split by time",
+        text: include_str!("../../presets/temporal.toml"),
+    },
+    Preset {
         name: "user-dynamics",
         about: "User dynamics alone: GRU4Rec, flows and attention under the same settings",
         text: include_str!("../../presets/user-dynamics.toml"),
