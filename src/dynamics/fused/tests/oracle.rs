@@ -128,7 +128,7 @@ fn model_time(settings: &ModelSettings, weights: &[Vector], gap: (f64, f32)) -> 
         return f64::from(gap.1);
     }
     let theta = weights[5 + flow::weights(settings.solver).len()][0];
-    let scale = settings.time_scale * (10.0 * theta).exp();
+    let scale = settings.time_scale * (3.0 * theta).exp();
     scale * (gap.0 / scale).ln_1p()
 }
 

@@ -90,7 +90,7 @@ pub fn all() -> Vec<ColumnInfo> {
         ("time", "Training", 108.0, true, Better::Less),
         ("epochs", "Epochs trained", 110.0, true, Better::Neither),
         ("params", "Parameters", 110.0, true, Better::Neither),
-        ("time_scale", "Time scale (days)", 130.0, true, Better::Neither),
+        ("time_scale", "Learned κ (days)", 130.0, true, Better::Neither),
         ("half_lives", "Item half-lives (days)", 340.0, true, Better::Neither),
         ("data", "Data", 105.0, false, Better::Neither),
         ("device", "Trained on", 190.0, false, Better::Neither),
