@@ -37,6 +37,8 @@ impl Default for ColumnChoice {
 pub struct ColumnInfo {
     pub id: String,
     pub title: String,
+    /// What it holds, for tooltips.
+    pub about: String,
     pub width: f32,
     /// Figures, aligned right.
     pub figures: bool,
@@ -100,6 +102,7 @@ pub fn all() -> Vec<ColumnInfo> {
     let facts = facts.into_iter().map(|(id, title, width, figures, better)| ColumnInfo {
         id: id.to_owned(),
         title: title.to_owned(),
+        about: about(id).to_owned(),
         width,
         figures,
         better,
@@ -107,11 +110,39 @@ pub fn all() -> Vec<ColumnInfo> {
     let settings = Config::settings().into_iter().map(|setting| ColumnInfo {
         id: setting.key.to_owned(),
         title: setting.label.to_owned(),
+        about: format!("{}\n{}", setting.help, setting.key),
         width: 130.0,
         figures: matches!(setting.kind, Kind::Integer { .. } | Kind::Number { .. }),
         better: Better::Neither,
     });
     facts.chain(settings).collect()
+}
+
+/// What the column of facts `id` holds.
+fn about(id: &str) -> &'static str {
+    match id {
+        "state" => "Done, running, interrupted (can be resumed) or broken",
+        "ndcg10" => "Discounted gain of the ten best on the test requests, and its 95 % interval",
+        "hr10" => "Share of test requests whose item is among the ten best, and its 95 % interval",
+        "ceiling" => {
+            "Share of the best NDCG@10 that anybody could have; known where the data was made"
+        }
+        "mrr" => "Mean of 1 / rank over the test requests",
+        "valid" => "On validation, of the epoch that was kept; of single runs",
+        "loss" => "Mean cross entropy over the last epoch, in nats; of single runs",
+        "batch64" => "From 64 histories to all their scores on the CPU, median",
+        "single" => "From one history to all its scores on the CPU, median",
+        "time" => "Time that one training took",
+        "epochs" => "How many were trained; of single runs",
+        "params" => "Trained numbers",
+        "time_scale" => "Of the log1p warp where it was learned: the mean over seeds",
+        "half_lives" => "Of the item intensities, learned from the events",
+        "data" => "Name of the data set",
+        "device" => "Device that trained it",
+        "origin" => "A training, or a run and the adapter that was merged into it",
+        "created" => "When it was started",
+        _ => "",
+    }
 }
 
 /// What `row` has in the column `id`.
@@ -286,8 +317,11 @@ mod tests {
     }
 
     #[test]
-    fn learned_half_lives_are_listed_where_there_are_any() {
+    fn what_was_learned_of_time_is_listed_where_there_is_any() {
         let mut known = sample("a", Solver::Euler);
+        assert_eq!(value(&known, "time_scale").text, "–");
+        known.time_scale_days = Some(0.534);
+        assert_eq!(value(&known, "time_scale").text, "0.53");
         assert_eq!(value(&known, "half_lives").text, "–");
         known.half_lives_days = Some(vec![0.0213, 1.5, 45.0]);
         assert_eq!(value(&known, "half_lives").text, "0.021, 1.50, 45.0");
@@ -318,6 +352,7 @@ mod tests {
         let row = row("a", Solver::Rk4, None);
         for column in all().into_iter().filter(|column| column.figures) {
             assert_ne!(value(&row, &column.id).text, "", "{}", column.id);
+            assert_ne!(column.about, "", "{}", column.id);
         }
         assert_eq!(value(&row, "model.solver").text, "rk4");
     }

@@ -67,7 +67,10 @@ impl TableDelegate for Runs<'_> {
         let palette = palette(ui);
         let (id, title, figures) = self.column(cell.group_index);
         let rect = ui.max_rect();
-        let response = ui.interact(rect, ui.scope_id().with("heading"), Sense::click());
+        let mut response = ui.interact(rect, ui.scope_id().with("heading"), Sense::click());
+        if let Some(column) = cell.group_index.checked_sub(2).and_then(|at| self.shown.get(at)) {
+            response = response.on_hover_text(&column.about);
+        }
         let sorted = self.choice.sort == id;
         let text = match (sorted, self.choice.descending) {
             (true, true) => format!("{title} ↓"),

@@ -119,7 +119,7 @@ fn column_menu(ui: &mut Ui, choice: &mut ColumnChoice) {
         ui.set_min_width(240.0);
         for column in columns::all() {
             let mut on = choice.shown.contains(&column.id);
-            if ui.checkbox(&mut on, &column.title).on_hover_text(&column.id).changed() {
+            if ui.checkbox(&mut on, &column.title).on_hover_text(&column.about).changed() {
                 if on {
                     choice.shown.push(column.id);
                 } else {
