@@ -113,7 +113,8 @@ pub const INGREDIENTS: [Ingredient; 16] = [
         change: |config| {
             let scale = std::mem::replace(&mut config.model.time_scale, 1.0);
             let scaled = config.model.warp == Warp::Log1p && scale != 1.0;
-            (scaled && flows(config)).then_some("A time scale of one day")
+            (scaled && flows(config) && !config.model.learn_time_scale)
+                .then_some("A time scale of one day")
         },
     },
     Ingredient {
@@ -225,6 +226,7 @@ mod tests {
     #[test]
     fn what_is_not_there_cannot_be_taken_away() {
         let absent = ["item-dynamics", "intensity", "mask-seen", "factors", "averaging"];
+        assert!(without("learned-scale", &["model.warp=log1p"]).is_none());
         for word in absent.into_iter().chain(["query-gap", "head", "dropout"]) {
             assert!(without(word, &[]).is_none(), "{word}");
         }
@@ -246,6 +248,10 @@ mod tests {
         let scaled = ["model.warp=log1p", "model.time_scale=7"];
         let (title, config) = without("time-scale", &scaled).unwrap();
         assert_eq!((title, config.model.time_scale), ("A time scale of one day", 1.0));
+        let learned = ["model.warp=log1p", "model.time_scale=7", "model.learn_time_scale=true"];
+        assert!(without("time-scale", &learned).is_none(), "it only starts there");
+        let (title, config) = without("learned-scale", &learned).unwrap();
+        assert_eq!((title, config.model.learn_time_scale), ("A fixed time scale", false));
         assert_eq!(without("sasrec", &[]).unwrap().0, "SASRec");
         let (title, config) = without("sasrec", &["model.item_dynamics=both"]).unwrap();
         assert_eq!(title, "SASRec, without dynamics");
