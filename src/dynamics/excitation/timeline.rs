@@ -19,7 +19,7 @@ const TIE_DAYS: f64 = 7.0;
 const LATELY: f64 = 8.0;
 
 /// What has been known for longer than this, and nothing since, is out of date.
-const CURRENT: i64 = 86_400_000;
+const CURRENT: i64 = MS_PER_DAY as i64;
 
 /// An event on an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,14 +134,19 @@ impl Timeline {
     /// between what was wanted last and what was not. How far to trust that is for the
     /// [`clock`](Moment::clock) to say.
     pub fn stale(&self, moment: &Moment<'_>) -> i64 {
-        let Some(last) = self.known(moment).checked_sub(1) else { return 0 };
-        (moment.query.saturating_sub(self.time[last]) - CURRENT).max(0)
+        self.stale_after(self.known(moment), moment.query)
+    }
+
+    /// The same at `query`, where so many `events` are known.
+    fn stale_after(&self, events: usize, query: i64) -> i64 {
+        let Some(last) = events.checked_sub(1) else { return 0 };
+        (query.saturating_sub(self.time[last]) - CURRENT).max(0)
     }
 
     /// What the events before a moment say about every item.
     pub fn look(&self, moment: &Moment<'_>, parts: ItemDynamics) -> Look {
         let events = self.known(moment);
-        let now = moment.query - self.stale(moment);
+        let now = moment.query - self.stale_after(events, moment.query);
         let mut look = Look::default();
         if parts.intensity() {
             let mut sums = Sums::new(self.items);

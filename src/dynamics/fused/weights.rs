@@ -4,8 +4,6 @@ use pulp::Arch;
 
 use super::flow::{Flow, turned};
 use crate::dynamics::packed::linear::Linear;
-#[cfg(doc)]
-use crate::dynamics::warp::TimeWarp;
 use crate::dynamics::{excitation, flow, parameters};
 use crate::settings::{Head, ModelSettings};
 
@@ -36,7 +34,8 @@ pub(super) struct Inner<T> {
     pub b_hidden: T,
     /// The flow's; see [`flow::weights`].
     pub flow: Vec<T>,
-    /// θ of the time warp, `[1]`, where its scale is learned; see [`TimeWarp`].
+    /// θ of the time warp, `[1]`, where its scale is learned; see
+    /// [`TimeWarp`](crate::dynamics::warp::TimeWarp).
     pub scale: Option<T>,
 }
 

@@ -88,7 +88,7 @@ pub const INGREDIENTS: [Ingredient; 16] = [
         about: "The state waits for the next event instead of flowing",
         rival: false,
         change: |config| {
-            let flowed = flows(config);
+            let flowed = config.model.solver.flows();
             config.model.solver = Solver::Gru;
             flowed.then_some("GRU instead of the flow")
         },
@@ -103,7 +103,7 @@ pub const INGREDIENTS: [Ingredient; 16] = [
                 Warp::Linear => (Warp::Log1p, "Logarithmic time"),
             };
             config.model.warp = other;
-            flows(config).then_some(title)
+            config.model.solver.flows().then_some(title)
         },
     },
     Ingredient {
@@ -113,7 +113,7 @@ pub const INGREDIENTS: [Ingredient; 16] = [
         change: |config| {
             let scale = std::mem::replace(&mut config.model.time_scale, 1.0);
             let scaled = config.model.warp == Warp::Log1p && scale != 1.0;
-            (scaled && flows(config) && !config.model.learn_time_scale)
+            (scaled && config.model.solver.flows() && !config.model.learn_time_scale)
                 .then_some("A time scale of one day")
         },
     },
@@ -180,11 +180,6 @@ pub const INGREDIENTS: [Ingredient; 16] = [
 
 fn has_dynamics(config: &Config) -> bool {
     config.model.item_dynamics != ItemDynamics::None
-}
-
-/// Whether the state moves between events.
-fn flows(config: &Config) -> bool {
-    config.model.solver.flows()
 }
 
 /// Put SASRec in the solver's place; whether that is another kind of model.
