@@ -187,26 +187,37 @@ impl<V: Copy> Tile<'_, V> {
         rows: usize,
     ) {
         let mut row = 0;
-        // Four sums a row, four weights and an input must all find a register.
+        // The sums, as many weights as a row has sums, and an input must all find a register.
         if S::REGISTER_COUNT >= 32 {
             while row + 6 <= rows {
-                self.rows::<S, 6, FUSED, WHOLE>(simd, x, &mut out, &mut row);
+                self.rows::<S, 6, VECTORS, FUSED, WHOLE>(simd, x, &mut out, &mut row);
             }
             while row + 4 <= rows {
-                self.rows::<S, 4, FUSED, WHOLE>(simd, x, &mut out, &mut row);
+                self.rows::<S, 4, VECTORS, FUSED, WHOLE>(simd, x, &mut out, &mut row);
+            }
+        } else {
+            while row + 6 <= rows {
+                self.rows::<S, 6, 2, FUSED, WHOLE>(simd, x, &mut out, &mut row);
             }
         }
         while row + 2 <= rows {
-            self.rows::<S, 2, FUSED, WHOLE>(simd, x, &mut out, &mut row);
+            self.rows::<S, 2, VECTORS, FUSED, WHOLE>(simd, x, &mut out, &mut row);
         }
         if row < rows {
-            self.rows::<S, 1, FUSED, WHOLE>(simd, x, &mut out, &mut row);
+            self.rows::<S, 1, VECTORS, FUSED, WHOLE>(simd, x, &mut out, &mut row);
         }
     }
 
-    /// The outputs of `M` rows from `*row` on, which then stands behind them.
+    /// The outputs of `M` rows from `*row` on, which then stands behind them, `C` vectors of the panel
+    /// at a time.
     #[inline(always)]
-    fn rows<S: Simd<f32s = V>, const M: usize, const FUSED: bool, const WHOLE: bool>(
+    fn rows<
+        S: Simd<f32s = V>,
+        const M: usize,
+        const C: usize,
+        const FUSED: bool,
+        const WHOLE: bool,
+    >(
         &self,
         simd: S,
         x: &[f32],
@@ -217,30 +228,35 @@ impl<V: Copy> Tile<'_, V> {
         *row += M;
         let x: [&[f32]; M] =
             std::array::from_fn(|m| &x[(first + m) * self.inputs..][..self.panel.len()]);
-        let bias: [V; VECTORS] = std::array::from_fn(|c| self.bias[c]);
-        let mut sums = [bias; M];
-        for (input, weights) in self.panel.iter().enumerate() {
-            for (sums, x) in sums.iter_mut().zip(x) {
-                let x = simd.splat_f32s(x[input]);
-                for (sum, &weight) in sums.iter_mut().zip(weights) {
-                    *sum = if FUSED {
-                        simd.mul_add_f32s(x, weight, *sum)
-                    } else {
-                        simd.add_f32s(simd.mul_f32s(x, weight), *sum)
-                    };
+        for part in 0..VECTORS / C {
+            let bias: [V; C] = std::array::from_fn(|c| self.bias[part * C + c]);
+            let mut sums = [bias; M];
+            for (input, weights) in self.panel.iter().enumerate() {
+                let weights: [V; C] = std::array::from_fn(|c| weights[part * C + c]);
+                for (sums, x) in sums.iter_mut().zip(x) {
+                    let x = simd.splat_f32s(x[input]);
+                    for (sum, weight) in sums.iter_mut().zip(weights) {
+                        *sum = if FUSED {
+                            simd.mul_add_f32s(x, weight, *sum)
+                        } else {
+                            simd.add_f32s(simd.mul_f32s(x, weight), *sum)
+                        };
+                    }
                 }
             }
-        }
-        for (m, sums) in sums.into_iter().enumerate() {
-            let out = &mut out.out[(first + m) * out.step..][..out.columns];
-            if WHOLE {
-                S::as_mut_simd_f32s(out).0.copy_from_slice(&sums);
-                continue;
-            }
-            for (out, sum) in out.chunks_mut(S::F32_LANES).zip(sums) {
-                match S::as_mut_simd_f32s(out) {
-                    ([out], _) => *out = sum,
-                    (_, rest) => simd.partial_store_f32s(rest, sum),
+            let begin = (part * C * S::F32_LANES).min(out.columns);
+            let end = ((part + 1) * C * S::F32_LANES).min(out.columns);
+            for (m, sums) in sums.into_iter().enumerate() {
+                let out = &mut out.out[(first + m) * out.step..][begin..end];
+                if WHOLE {
+                    S::as_mut_simd_f32s(out).0.copy_from_slice(&sums);
+                    continue;
+                }
+                for (out, sum) in out.chunks_mut(S::F32_LANES).zip(sums) {
+                    match S::as_mut_simd_f32s(out) {
+                        ([out], _) => *out = sum,
+                        (_, rest) => simd.partial_store_f32s(rest, sum),
+                    }
                 }
             }
         }
