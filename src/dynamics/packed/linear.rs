@@ -224,39 +224,60 @@ impl<V: Copy> Tile<'_, V> {
         out: &mut Rows<'_>,
         row: &mut usize,
     ) {
+        const { assert!(VECTORS.is_multiple_of(C), "parts that make up the panel") };
         let first = *row;
         *row += M;
         let x: [&[f32]; M] =
             std::array::from_fn(|m| &x[(first + m) * self.inputs..][..self.panel.len()]);
-        for part in 0..VECTORS / C {
-            let bias: [V; C] = std::array::from_fn(|c| self.bias[part * C + c]);
-            let mut sums = [bias; M];
-            for (input, weights) in self.panel.iter().enumerate() {
-                let weights: [V; C] = std::array::from_fn(|c| weights[part * C + c]);
-                for (sums, x) in sums.iter_mut().zip(x) {
-                    let x = simd.splat_f32s(x[input]);
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum = if FUSED {
-                            simd.mul_add_f32s(x, weight, *sum)
-                        } else {
-                            simd.add_f32s(simd.mul_f32s(x, weight), *sum)
-                        };
-                    }
+        for vector in (0..VECTORS).step_by(C) {
+            self.part::<S, M, C, FUSED, WHOLE>(simd, x, out, first, vector);
+        }
+    }
+
+    /// The outputs of the `M` rows `x` that come from `C` vectors of the panel, from `vector` on; the
+    /// first row goes to `first`.
+    #[inline(always)]
+    fn part<
+        S: Simd<f32s = V>,
+        const M: usize,
+        const C: usize,
+        const FUSED: bool,
+        const WHOLE: bool,
+    >(
+        &self,
+        simd: S,
+        x: [&[f32]; M],
+        out: &mut Rows<'_>,
+        first: usize,
+        vector: usize,
+    ) {
+        let bias: [V; C] = std::array::from_fn(|c| self.bias[vector + c]);
+        let mut sums = [bias; M];
+        for (input, weights) in self.panel.iter().enumerate() {
+            let weights: [V; C] = std::array::from_fn(|c| weights[vector + c]);
+            for (sums, x) in sums.iter_mut().zip(x) {
+                let x = simd.splat_f32s(x[input]);
+                for (sum, weight) in sums.iter_mut().zip(weights) {
+                    *sum = if FUSED {
+                        simd.mul_add_f32s(x, weight, *sum)
+                    } else {
+                        simd.add_f32s(simd.mul_f32s(x, weight), *sum)
+                    };
                 }
             }
-            let begin = (part * C * S::F32_LANES).min(out.columns);
-            let end = ((part + 1) * C * S::F32_LANES).min(out.columns);
-            for (m, sums) in sums.into_iter().enumerate() {
-                let out = &mut out.out[(first + m) * out.step..][begin..end];
-                if WHOLE {
-                    S::as_mut_simd_f32s(out).0.copy_from_slice(&sums);
-                    continue;
-                }
-                for (out, sum) in out.chunks_mut(S::F32_LANES).zip(sums) {
-                    match S::as_mut_simd_f32s(out) {
-                        ([out], _) => *out = sum,
-                        (_, rest) => simd.partial_store_f32s(rest, sum),
-                    }
+        }
+        let [begin, end] =
+            [vector, vector + C].map(|vectors| (vectors * S::F32_LANES).min(out.columns));
+        for (m, sums) in sums.into_iter().enumerate() {
+            let out = &mut out.out[(first + m) * out.step..][begin..end];
+            if WHOLE {
+                S::as_mut_simd_f32s(out).0.copy_from_slice(&sums);
+                continue;
+            }
+            for (out, sum) in out.chunks_mut(S::F32_LANES).zip(sums) {
+                match S::as_mut_simd_f32s(out) {
+                    ([out], _) => *out = sum,
+                    (_, rest) => simd.partial_store_f32s(rest, sum),
                 }
             }
         }
