@@ -18,7 +18,7 @@ pub(super) fn backward(context: &Context<'_>, shard: &Shard, slices: &mut Slices
     let mut back = Back { context, shard, slopes: vec![0.0; shard.rows * hidden] };
     let mut gaps = context.warp.map(|warp| Gaps::new(warp, shard.rows));
     let mut scratch = Scratch::new(shard.rows, hidden);
-    for position in shard.positions.iter().rev() {
+    for (place, position) in shard.positions.iter().enumerate().rev() {
         if context.query_gap {
             back.join(slices, &position.scored);
         }
@@ -33,7 +33,7 @@ pub(super) fn backward(context: &Context<'_>, shard: &Shard, slices: &mut Slices
         if !context.query_gap {
             back.join(slices, &position.scored);
         }
-        back.update(slices, &position.events, &mut scratch);
+        back.update(slices, &position.events, &mut scratch, place > 0);
     }
     let by_input = View::new(slices.input, 3 * hidden);
     let w_input = View::new(context.weights.w_input, 3 * hidden);
@@ -175,8 +175,15 @@ impl Back<'_> {
         }
     }
 
-    /// Back through the events of one position.
-    fn update(&mut self, slices: &mut Slices<'_>, events: &Range<usize>, scratch: &mut Scratch) {
+    /// Back through the events of one position, and to the states before them where anything came
+    /// `earlier`.
+    fn update(
+        &mut self,
+        slices: &mut Slices<'_>,
+        events: &Range<usize>,
+        scratch: &mut Scratch,
+        earlier: bool,
+    ) {
         let context = self.context;
         let hidden = context.hidden;
         let here = &self.shard.events[events.clone()];
@@ -197,6 +204,9 @@ impl Back<'_> {
                 slope: &self.slopes[row(event.row, hidden)],
                 direct,
             });
+        }
+        if !earlier {
+            return;
         }
         context.layers.hidden_back.apply(from_state, through);
         let parts = before.chunks_exact(hidden).zip(through.chunks_exact(hidden));

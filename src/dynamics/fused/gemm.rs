@@ -1,5 +1,8 @@
 //! Matrix products over slices: the one place that calls the `gemm` crate.
 
+use std::ops::Range;
+use std::slice::ChunksExact;
+
 use gemm::Parallelism;
 
 /// A matrix that is read: `rows` × `cols` values of a slice, at fixed distances.
@@ -40,6 +43,20 @@ impl<'a> View<'a> {
     pub fn t(self) -> Self {
         let Self { values, rows, cols, row_step, col_step } = self;
         Self { values, rows: cols, cols: rows, row_step: col_step, col_step: row_step }
+    }
+
+    /// The values of a row of a matrix that is not transposed.
+    pub fn row(self, row: usize) -> &'a [f32] {
+        &self.values[row * self.row_step..][..self.cols]
+    }
+
+    /// Rows `rows` of a matrix that is not transposed, and what lies between them; the last one, without what
+    /// lies behind it, apart. Loops over the former need not ask how long each is.
+    pub fn steps(self, rows: Range<usize>) -> (ChunksExact<'a, f32>, &'a [f32]) {
+        assert!(self.col_step == 1 && !rows.is_empty(), "some rows of the matrix");
+        let last = rows.end - 1;
+        let before = &self.values[rows.start * self.row_step..last * self.row_step];
+        (before.chunks_exact(self.row_step), self.row(last))
     }
 
     /// Whether every entry lies within the slice.

@@ -2,14 +2,16 @@
 
 use pulp::Arch;
 
-use super::gemm::{View, product_into};
+use super::gemm::View;
+use super::outer::{COLUMNS, Outer, depth};
 use super::plan::Shard;
 use super::pool::{run, split};
 use super::softmax::ColumnSums;
 
-/// Rows of a weight matrix that are one task, and events about: constants, since results must not
-/// depend on the number of threads.
-const ROWS: usize = 32;
+/// Threads that large tasks are enough for.
+const FEW: usize = 4;
+/// Events that are one task, about: a constant, since results must not depend on the number of
+/// threads.
 const EVENTS: usize = 256;
 /// Values that are set to zero at once.
 const ZEROS: usize = 1 << 16;
@@ -19,19 +21,26 @@ pub(super) struct Tasks<'a> {
     arch: Arch,
     /// Whether gradients add to what is there; they replace it otherwise.
     more: bool,
+    /// Rows and columns of a weight that are one task: a large one reads derivatives less often. Gradients
+    /// do not depend on them.
+    piece: [usize; 2],
     tasks: Vec<Task<'a>>,
 }
 
 enum Task<'a> {
-    /// `out` ← a·b.
-    Product { out: &'a mut [f32], a: View<'a>, b: View<'a> },
+    Outer(Outer<'a>),
     /// `out` ← sums of the columns.
-    Sums { out: &'a mut [f32], values: &'a [f32] },
+    Sums {
+        out: &'a mut [f32],
+        values: &'a [f32],
+    },
 }
 
 impl<'a> Tasks<'a> {
-    pub fn new(arch: Arch, more: bool) -> Self {
-        Self { arch, more, tasks: Vec::new() }
+    /// For `threads` threads.
+    pub fn new(arch: Arch, more: bool, threads: usize) -> Self {
+        let piece = if threads > FEW { [64, 64] } else { [128, COLUMNS] };
+        Self { arch, more, piece, tasks: Vec::new() }
     }
 
     /// The gradients of x·W + b, from all inputs, `[R, I]`, and derivatives by the outputs, `[R, O]`.
@@ -44,11 +53,18 @@ impl<'a> Tasks<'a> {
     ) {
         let outputs = bias.len();
         let (inputs, b) = (View::new(inputs, weight.len() / outputs), View::new(slopes, outputs));
-        for (place, out) in weight.chunks_mut(ROWS * outputs).enumerate() {
-            let a = inputs.columns(place * ROWS, out.len() / outputs).t();
-            self.tasks.push(Task::Product { out, a, b });
+        let depth = depth(b.rows(), outputs);
+        let [height, width] = self.piece;
+        let mut biases = bias.chunks_mut(width);
+        for (place, weight) in weight.chunks_mut(height * outputs).enumerate() {
+            let a = inputs.columns(place * height, weight.len() / outputs);
+            let pieces = cut_columns(weight, outputs, width).into_iter().enumerate();
+            self.tasks.extend(pieces.map(|(place, out)| {
+                let b = b.columns(place * width, out[0].len());
+                // Those of the first rows add up the bias as well.
+                Task::Outer(Outer { a, b, out, sums: biases.next(), depth, accumulate: self.more })
+            }));
         }
-        self.sums(bias, slopes);
     }
 
     /// The same into the next two of `into`: a weight and its bias.
@@ -71,12 +87,25 @@ impl<'a> Tasks<'a> {
     pub fn run(self, threads: usize) {
         let (arch, accumulate) = (self.arch, self.more);
         run(threads, self.tasks, |task| match task {
-            Task::Product { out, a, b } => product_into(out, b.cols(), 0, a, b, accumulate),
+            Task::Outer(outer) => outer.run(arch),
             Task::Sums { out, values: of } => {
                 arch.dispatch(ColumnSums { values: of, sums: out, accumulate });
             }
         });
     }
+}
+
+/// The rows of a matrix of `width` columns, cut every `size`: the pieces that lie in the same columns
+/// together.
+pub(super) fn cut_columns(values: &mut [f32], width: usize, size: usize) -> Vec<Vec<&mut [f32]>> {
+    let rows = values.len() / width;
+    let mut all: Vec<_> = (0..width.div_ceil(size)).map(|_| Vec::with_capacity(rows)).collect();
+    for row in values.chunks_exact_mut(width) {
+        for (piece, pieces) in row.chunks_mut(size).zip(&mut all) {
+            pieces.push(piece);
+        }
+    }
+    all
 }
 
 /// Add the derivatives by embedded items, a row an event, to the rows of `out`, `[R, H]`, that they

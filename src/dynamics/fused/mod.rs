@@ -24,6 +24,7 @@ mod flow;
 pub(crate) mod gemm;
 pub(in crate::dynamics) mod gradients;
 pub(in crate::dynamics) mod head;
+mod outer;
 pub(in crate::dynamics) mod plan;
 pub(crate) mod pool;
 mod sampled;

@@ -35,6 +35,19 @@ pub(crate) fn inside<R: Send>(asked: usize, work: impl FnOnce() -> R + Send) -> 
     }
 }
 
+/// Do both, at the same time where `asked` allows for two threads.
+pub(super) fn join<A: Send, B: Send>(
+    asked: usize,
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    if threads(asked) > 1 && POOL.is_some() {
+        inside(asked, || rayon::join(one, other))
+    } else {
+        (one(), other())
+    }
+}
+
 /// Do every task once, on at most `asked` threads, this one among them, or one a core where it is 0.
 /// Tasks are handed out in order; what a task computes must not depend on which thread took it.
 pub(crate) fn run<T: Send>(asked: usize, tasks: Vec<T>, work: impl Fn(T) + Sync) {

@@ -6,7 +6,6 @@ use pulp::Arch;
 
 use super::Dropout;
 use super::cell::Gates;
-use super::gemm::{View, product};
 use super::plan::Shard;
 use super::weights::{Inner, Layers};
 pub(super) use crate::dynamics::packed::flow::row;
@@ -64,15 +63,13 @@ pub(super) fn rows(range: &Range<usize>, width: usize) -> Range<usize> {
 /// Run `shard` through all positions.
 pub(super) fn forward(context: &Context<'_>, shard: &Shard, slices: &mut Slices<'_>) {
     let hidden = context.hidden;
-    let weights = context.weights;
     for (to, event) in slices.embedded.chunks_exact_mut(hidden).zip(&shard.events) {
         to.copy_from_slice(&context.embedding[row(event.item, hidden)]);
         if let Some(masks) = context.dropout {
             scale(to, &masks.input[row(event.mask, hidden)]);
         }
     }
-    let embedded = View::new(slices.embedded, hidden);
-    product(slices.input, embedded, View::new(weights.w_input, 3 * hidden));
+    context.layers.input.apply(slices.embedded, slices.input);
     let mut states = vec![0.0; shard.rows * hidden];
     let mut scratch = Scratch::new(shard.rows, hidden);
     for position in &shard.positions {
@@ -113,7 +110,14 @@ fn update(
         to.copy_from_slice(&states[row(event.row, hidden)]);
     }
     let from_state = &mut slices.from_state[rows(events, 3 * hidden)];
-    context.layers.hidden.apply(before, from_state);
+    if before.iter().all(|&value| value == 0.0) {
+        // Histories begin here: nothing is left of the product.
+        for to in from_state.chunks_exact_mut(3 * hidden) {
+            to.copy_from_slice(weights.b_hidden);
+        }
+    } else {
+        context.layers.hidden.apply(before, from_state);
+    }
     let each = slices.input[rows(events, 3 * hidden)]
         .chunks_exact_mut(3 * hidden)
         .zip(from_state.chunks_exact_mut(3 * hidden))

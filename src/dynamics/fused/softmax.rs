@@ -33,26 +33,42 @@ impl NullaryFnOnce for Exponentials<'_> {
     #[inline(always)]
     fn call(self) -> (f32, f32) {
         let Self { scores, bias } = self;
+        let (bias, bias_rest) = bias.as_chunks::<LANES>();
+        let (whole, rest) = scores.as_chunks_mut::<LANES>();
         let mut tops = [f32::NEG_INFINITY; LANES];
-        for (scores, bias) in scores.chunks_mut(LANES).zip(bias.chunks(LANES)) {
-            for ((score, bias), top) in scores.iter_mut().zip(bias).zip(&mut tops) {
-                *score += bias;
-                *top = if *score > *top { *score } else { *top };
-            }
+        for (scores, bias) in whole.iter_mut().zip(bias) {
+            lift(scores, bias, &mut tops);
         }
+        lift(rest, bias_rest, &mut tops);
         let most = tops.iter().fold(f32::NEG_INFINITY, |most, &top| most.max(top));
         let mut sums = [0.0f32; LANES];
-        for scores in scores.chunks_mut(LANES) {
-            for (score, sum) in scores.iter_mut().zip(&mut sums) {
-                let x = *score - most;
-                // A comparison, not f32::max, so that NaN passes.
-                let x = if x < LOWEST { LOWEST } else { x };
-                let (q, power) = split_exp(x);
-                *score = power + power * q;
-                *sum += *score;
-            }
+        for scores in whole {
+            raise(scores, most, &mut sums);
         }
+        raise(rest, most, &mut sums);
         (most, sums.iter().sum())
+    }
+}
+
+/// Add the bias to a few scores, and keep the largest ones.
+#[inline(always)]
+fn lift(scores: &mut [f32], bias: &[f32], tops: &mut [f32; LANES]) {
+    for ((score, bias), top) in scores.iter_mut().zip(bias).zip(tops) {
+        *score += bias;
+        *top = if *score > *top { *score } else { *top };
+    }
+}
+
+/// A few scores to e^(score − most), and add them up.
+#[inline(always)]
+fn raise(scores: &mut [f32], most: f32, sums: &mut [f32; LANES]) {
+    for (score, sum) in scores.iter_mut().zip(sums) {
+        let x = *score - most;
+        // A comparison, not f32::max, so that NaN passes.
+        let x = if x < LOWEST { LOWEST } else { x };
+        let (q, power) = split_exp(x);
+        *score = power + power * q;
+        *sum += *score;
     }
 }
 

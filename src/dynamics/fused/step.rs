@@ -237,7 +237,7 @@ impl Fused {
         let mut into = Inner::new(settings, into);
         let theta = weights.scale.and_then(|theta| theta.first().copied());
         let mut by_theta = 0.0;
-        let layers = Layers::new(arch, settings, &weights);
+        let layers = Layers::new(arch, settings, &weights, threads);
         let context = Context {
             arch,
             hidden,
@@ -264,7 +264,7 @@ impl Fused {
                 backward(&context, shard, &mut own);
             });
             by_theta += buffers.by_theta.iter().sum::<f64>();
-            let mut tasks = Tasks::new(arch, more);
+            let mut tasks = Tasks::new(arch, more, threads);
             if let Some(flow) = &layers.flow {
                 let Buffers { points, inner, by_inner, outer, .. } = &*buffers;
                 let own = into.flow.iter_mut().map(|gradient| &mut **gradient).collect();

@@ -2,7 +2,8 @@
 
 use pulp::Arch;
 
-use super::flow::{Flow, turned};
+use super::flow::Flow;
+use super::pool::join;
 use crate::dynamics::packed::linear::Linear;
 use crate::dynamics::{excitation, flow, parameters};
 use crate::settings::{Head, ModelSettings};
@@ -77,9 +78,11 @@ impl<T> Inner<T> {
     }
 }
 
-/// The matrices that every step of the two scans multiplies by, laid out once a batch as the
-/// product reads them; going back they are transposed, and have no bias.
+/// The matrices of the two scans, laid out once a batch as the product reads them; going back they
+/// are transposed, and have no bias.
 pub(super) struct Layers {
+    /// `[H]` to `[3H]`, without a bias, which the gates add.
+    pub input: Linear,
     /// `[H]` to `[3H]`.
     pub hidden: Linear,
     /// `[3H]` to `[H]`.
@@ -88,11 +91,26 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    pub fn new(arch: Arch, settings: &ModelSettings, weights: &Inner<&[f32]>) -> Self {
-        Self {
-            hidden: Linear::from_rows(arch, weights.w_hidden, weights.b_hidden),
-            hidden_back: turned(arch, weights.w_hidden, weights.b_hidden.len()),
-            flow: Flow::new(arch, settings, &weights.flow),
-        }
+    pub fn new(
+        arch: Arch,
+        settings: &ModelSettings,
+        weights: &Inner<&[f32]>,
+        threads: usize,
+    ) -> Self {
+        let &Inner { w_input, w_hidden, b_hidden, .. } = weights;
+        let gates = b_hidden.len();
+        let no_bias = vec![0.0; gates];
+        let ((input, hidden), (hidden_back, flow)) = join(
+            threads,
+            || {
+                let input = Linear::from_rows(arch, w_input, &no_bias);
+                (input, Linear::from_rows(arch, w_hidden, b_hidden))
+            },
+            || {
+                let hidden_back = Linear::turned(arch, w_hidden, gates);
+                (hidden_back, Flow::new(arch, settings, &weights.flow, threads))
+            },
+        );
+        Self { input, hidden, hidden_back, flow }
     }
 }

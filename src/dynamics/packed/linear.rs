@@ -5,12 +5,12 @@
 //! of a batch. Every output is summed over the inputs in the same order however many rows there
 //! are, so a row's result does not depend on its batch, not even in the last bit.
 
-use pulp::{Arch, Scalar128b, Simd, WithSimd};
+use pulp::{Arch, Simd};
+
+use super::kernel::{Aligned, Kernel, mul_add, pack_columns, pack_rows, run};
 
 /// Vector registers side by side in a panel.
 const VECTORS: usize = 4;
-/// Bytes of a cache line, and of the widest vector register.
-const LINE: usize = 64;
 
 /// An affine map from `[R, inputs]` to `[R, outputs]`.
 pub struct Linear {
@@ -33,11 +33,10 @@ impl Linear {
     ) -> Self {
         let outputs = bias.len();
         let width = run(arch, Width);
-        let filled = outputs.next_multiple_of(width);
-        let mut packed_bias = Aligned::zeros(filled);
-        packed_bias.values_mut()[..outputs].copy_from_slice(bias);
-        let mut panels = Aligned::zeros(filled * inputs);
-        for (panel, values) in panels.values_mut().chunks_exact_mut(inputs * width).enumerate() {
+        let mut layer = Self::empty(arch, inputs, outputs);
+        layer.bias.values_mut()[..outputs].copy_from_slice(bias);
+        let panels = layer.panels.values_mut();
+        for (panel, values) in panels.chunks_exact_mut(inputs * width).enumerate() {
             let columns = panel * width..((panel + 1) * width).min(outputs);
             for (input, values) in values.chunks_exact_mut(width).enumerate() {
                 for (value, output) in values.iter_mut().zip(columns.clone()) {
@@ -45,7 +44,7 @@ impl Linear {
                 }
             }
         }
-        Self { arch, inputs, outputs, panels, bias: packed_bias }
+        layer
     }
 
     /// From a row-major `[inputs, outputs]` weight and `bias`, one value an output.
@@ -55,19 +54,29 @@ impl Linear {
     pub fn from_rows(arch: Arch, weight: &[f32], bias: &[f32]) -> Self {
         let (inputs, outputs) = (weight.len() / bias.len(), bias.len());
         assert_eq!(weight.len(), inputs * outputs, "rows as wide as the bias");
-        let width = run(arch, Width);
-        let filled = outputs.next_multiple_of(width);
-        let mut packed_bias = Aligned::zeros(filled);
-        packed_bias.values_mut()[..outputs].copy_from_slice(bias);
-        let mut panels = Aligned::zeros(filled * inputs);
-        let each = panels.values_mut().chunks_exact_mut(inputs * width);
-        for (panel, first) in each.zip((0..outputs).step_by(width)) {
-            let count = width.min(outputs - first);
-            for (to, row) in panel.chunks_exact_mut(width).zip(weight.chunks_exact(outputs)) {
-                to[..count].copy_from_slice(&row[first..first + count]);
-            }
-        }
-        Self { arch, inputs, outputs, panels, bias: packed_bias }
+        let mut layer = Self::empty(arch, inputs, outputs);
+        layer.bias.values_mut()[..outputs].copy_from_slice(bias);
+        run(arch, Pack { panels: layer.panels.values_mut(), inputs, weight, turned: false });
+        layer
+    }
+
+    /// From the transpose of a row-major `weight` of `inputs` columns, without a bias.
+    ///
+    /// # Panics
+    /// Where the weight is not whole rows.
+    pub fn turned(arch: Arch, weight: &[f32], inputs: usize) -> Self {
+        let outputs = weight.len() / inputs;
+        assert_eq!(weight.len(), inputs * outputs, "whole rows");
+        let mut layer = Self::empty(arch, inputs, outputs);
+        run(arch, Pack { panels: layer.panels.values_mut(), inputs, weight, turned: true });
+        layer
+    }
+
+    /// All zeros.
+    fn empty(arch: Arch, inputs: usize, outputs: usize) -> Self {
+        let filled = outputs.next_multiple_of(run(arch, Width));
+        let (panels, bias) = (Aligned::zeros(filled * inputs), Aligned::zeros(filled));
+        Self { arch, inputs, outputs, panels, bias }
     }
 
     /// Width of the result.
@@ -90,31 +99,6 @@ impl Linear {
     }
 }
 
-/// Work that is compiled once for each instruction set.
-///
-/// `FUSED` says that the processor multiplies and adds in one instruction; without one, the exact
-/// `mul_add` would be a call for every number.
-trait Kernel {
-    type Output;
-    fn run<S: Simd, const FUSED: bool>(self, simd: S) -> Self::Output;
-}
-
-fn run<K: Kernel>(arch: Arch, kernel: K) -> K::Output {
-    struct Vectorised<K, const FUSED: bool>(K);
-    impl<K: Kernel, const FUSED: bool> WithSimd for Vectorised<K, FUSED> {
-        type Output = K::Output;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, simd: S) -> K::Output {
-            self.0.run::<S, FUSED>(simd)
-        }
-    }
-    match arch {
-        // What every processor of the target has: SSE2 on x86-64.
-        Arch::Scalar => Simd::vectorize(Scalar128b, Vectorised::<K, false>(kernel)),
-        arch => arch.dispatch(Vectorised::<K, true>(kernel)),
-    }
-}
-
 /// Columns of a panel.
 struct Width;
 
@@ -123,6 +107,31 @@ impl Kernel for Width {
     #[inline(always)]
     fn run<S: Simd, const FUSED: bool>(self, _: S) -> usize {
         VECTORS * S::F32_LANES
+    }
+}
+
+/// Lays a weight out in panels.
+struct Pack<'a> {
+    panels: &'a mut [f32],
+    inputs: usize,
+    /// Row-major `[inputs, outputs]`, or `[outputs, inputs]` where it is `turned`.
+    weight: &'a [f32],
+    turned: bool,
+}
+
+impl Kernel for Pack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, const FUSED: bool>(self, _: S) {
+        let Self { panels, inputs, weight, turned } = self;
+        let width = VECTORS * S::F32_LANES;
+        if turned {
+            pack_columns(panels, inputs * width, width, weight.chunks_exact(inputs));
+        } else {
+            let outputs = weight.len() / inputs;
+            pack_rows(panels, inputs * width, width, weight.chunks_exact(outputs));
+        }
     }
 }
 
@@ -258,11 +267,7 @@ impl<V: Copy> Tile<'_, V> {
             for (sums, x) in sums.iter_mut().zip(x) {
                 let x = simd.splat_f32s(x[input]);
                 for (sum, weight) in sums.iter_mut().zip(weights) {
-                    *sum = if FUSED {
-                        simd.mul_add_f32s(x, weight, *sum)
-                    } else {
-                        simd.add_f32s(simd.mul_f32s(x, weight), *sum)
-                    };
+                    *sum = mul_add::<S, FUSED>(simd, x, weight, *sum);
                 }
             }
         }
@@ -284,41 +289,10 @@ impl<V: Copy> Tile<'_, V> {
     }
 }
 
-/// Values that start at a cache line, so that no vector of them straddles two.
-struct Aligned {
-    storage: Vec<f32>,
-    start: usize,
-    len: usize,
-}
-
-impl Aligned {
-    fn zeros(len: usize) -> Self {
-        let storage = vec![0.0f32; len + LINE / size_of::<f32>()];
-        // `align_offset` may say that it cannot tell; the result is then only slower.
-        let start = storage.as_ptr().align_offset(LINE).min(LINE / size_of::<f32>());
-        Self { storage, start, len }
-    }
-
-    fn values(&self) -> &[f32] {
-        &self.storage[self.start..][..self.len]
-    }
-
-    fn values_mut(&mut self) -> &mut [f32] {
-        &mut self.storage[self.start..][..self.len]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The instruction sets of this processor that there are kernels for.
-    fn arches() -> Vec<Arch> {
-        let mut arches = vec![Arch::Scalar, Arch::new()];
-        #[cfg(target_arch = "x86_64")]
-        arches.extend(pulp::x86::V3::try_new().map(Arch::V3));
-        arches
-    }
+    use crate::dynamics::packed::kernel::arches;
 
     #[test]
     fn it_is_the_matrix_product_for_every_shape() {
@@ -347,15 +321,6 @@ mod tests {
                     }
                 }
             }
-        }
-    }
-
-    #[test]
-    fn weights_start_at_a_cache_line() {
-        for len in [1, 7, 1000] {
-            let values = Aligned::zeros(len);
-            assert_eq!(values.values().len(), len);
-            assert_eq!(values.values().as_ptr().addr() % LINE, 0);
         }
     }
 }

@@ -12,6 +12,7 @@
 pub(in crate::dynamics) mod activation;
 mod cell;
 pub(in crate::dynamics) mod flow;
+pub(in crate::dynamics) mod kernel;
 pub(in crate::dynamics) mod linear;
 mod system;
 mod workspace;

@@ -8,15 +8,15 @@ mod tanh;
 
 use pulp::{Arch, NullaryFnOnce};
 
-use super::gemm::transpose;
 use super::gradients::Tasks;
+use super::pool::join;
 use crate::dynamics::packed::flow::{Formula, formula, row};
 use crate::dynamics::packed::linear::Linear;
 use crate::dynamics::solver::{Moving, Stage};
 use crate::settings::{ModelSettings, Solver};
 
 /// The derivative of a [`Formula`].
-pub(super) trait Derivative: Sync {
+pub(super) trait Derivative: Send + Sync {
     /// Back through one evaluation.
     fn back(&self, at: Back<'_>);
 
@@ -84,31 +84,41 @@ pub(super) struct Flow {
 
 impl Flow {
     /// That of `settings` with its weights in order; `None` for a GRU.
-    pub fn new(arch: Arch, settings: &ModelSettings, weights: &[&[f32]]) -> Option<Self> {
-        let forward = formula(arch, settings, weights)?;
-        // Of matrix and bias side by side.
-        let turned = |place: usize| turned(arch, weights[place], weights[place + 1].len());
-        let back: Box<dyn Derivative> = match settings.solver {
-            Solver::Gru | Solver::SasRec | Solver::TiSasRec => return None,
-            Solver::Euler | Solver::Rk4 => Box::new(tanh::TanhBack {
-                arch,
-                decay: settings.decay as f32,
-                inner: turned(0),
-                outer: turned(2),
-            }),
-            Solver::GruOde => Box::new(gru_ode::GruOdeBack { arch, gates: turned(0) }),
-            Solver::Cfc => Box::new(cfc::CfcBack { arch, inner: turned(0), outer: turned(2) }),
-            Solver::Decay => Box::new(decay::DecayBack::new(arch, weights[0], weights[1])),
-        };
-        Some(Self { forward, back })
+    pub fn new(
+        arch: Arch,
+        settings: &ModelSettings,
+        weights: &[&[f32]],
+        threads: usize,
+    ) -> Option<Self> {
+        let (forward, back) = join(
+            threads,
+            || formula(arch, settings, weights),
+            || derivative(arch, settings, weights),
+        );
+        Some(Self { forward: forward?, back: back? })
     }
 }
 
-/// The transpose of a matrix of `outputs` columns, without a bias, laid out for the product.
-pub(super) fn turned(arch: Arch, weight: &[f32], outputs: usize) -> Linear {
-    let mut transposed = Vec::new();
-    transpose(weight, outputs, &mut transposed);
-    Linear::from_rows(arch, &transposed, &vec![0.0; weight.len() / outputs])
+/// The derivative of the formula of `settings`.
+fn derivative(
+    arch: Arch,
+    settings: &ModelSettings,
+    weights: &[&[f32]],
+) -> Option<Box<dyn Derivative>> {
+    // Of matrix and bias side by side.
+    let turned = |place: usize| Linear::turned(arch, weights[place], weights[place + 1].len());
+    Some(match settings.solver {
+        Solver::Gru | Solver::SasRec | Solver::TiSasRec => return None,
+        Solver::Euler | Solver::Rk4 => Box::new(tanh::TanhBack {
+            arch,
+            decay: settings.decay as f32,
+            inner: turned(0),
+            outer: turned(2),
+        }),
+        Solver::GruOde => Box::new(gru_ode::GruOdeBack { arch, gates: turned(0) }),
+        Solver::Cfc => Box::new(cfc::CfcBack { arch, inner: turned(0), outer: turned(2) }),
+        Solver::Decay => Box::new(decay::DecayBack::new(arch, weights[0], weights[1])),
+    })
 }
 
 /// Derivative through a = tanh: `slopes` × (1 − a²).
