@@ -5,11 +5,12 @@
 //! `scan` runs each shard forward and keeps what going back needs; `head` scores the states,
 //! takes the loss and its derivative by them; `backward` runs each shard back and leaves the
 //! derivatives by all that weights are added to; `gradients` turns these into gradients with a
-//! few large products. `adam` updates the weights.
+//! few sums of outer products. `adam` updates the weights.
 //!
 //! `cell`, `flow` and `softmax` are the formulas, element by element; `gemm` is the matrix
-//! product, `pool` the threads, `weights` the parameters by name, `step` puts all together;
-//! `sampled` scores a few drawn items instead of all; `beside` is what lifts scores beside the states. `ceiling` is what the cores could do at best.
+//! product, `outer` the sum of outer products, `pool` the threads, `weights` the parameters by name,
+//! `step` puts all together; `sampled` scores a few drawn items instead of all; `beside` is what lifts
+//! scores beside the states. `ceiling` is what the cores could do at best.
 //!
 //! Work is cut by constants, and every sum has one order: results are the same to the bit whatever
 //! the number of threads. Memory grows with events and substeps, for RK4 by 24·H values a substep,

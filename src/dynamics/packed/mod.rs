@@ -6,8 +6,8 @@
 //! AVX-512, AVX2 with FMA, NEON and none of these, chosen at run time by [`pulp`].
 //!
 //! `system` puts together `cell`, the GRU update, and `flow`, the flow over a gap; both stand on
-//! `linear`, the matrix products, and `activation`, tanh and its like. `workspace`
-//! holds the buffers.
+//! `linear`, the matrix products, and `activation`, tanh and its like. `kernel` is what products
+//! share with those of training, and `workspace` holds the buffers.
 
 pub(in crate::dynamics) mod activation;
 mod cell;
