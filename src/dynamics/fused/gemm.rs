@@ -50,8 +50,8 @@ impl<'a> View<'a> {
         &self.values[row * self.row_step..][..self.cols]
     }
 
-    /// Rows `rows` of a matrix that is not transposed, and what lies between them; the last one, without what
-    /// lies behind it, apart. Loops over the former need not ask how long each is.
+    /// Rows `rows` of a matrix that is not transposed: all but the last with what lies between them,
+    /// so that a loop need not ask how long each is, and the last one.
     pub fn steps(self, rows: Range<usize>) -> (ChunksExact<'a, f32>, &'a [f32]) {
         assert!(self.col_step == 1 && !rows.is_empty(), "some rows of the matrix");
         let last = rows.end - 1;

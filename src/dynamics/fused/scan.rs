@@ -72,8 +72,8 @@ pub(super) fn forward(context: &Context<'_>, shard: &Shard, slices: &mut Slices<
     context.layers.input.apply(slices.embedded, slices.input);
     let mut states = vec![0.0; shard.rows * hidden];
     let mut scratch = Scratch::new(shard.rows, hidden);
-    for position in &shard.positions {
-        update(context, shard, slices, &position.events, &mut states);
+    for (place, position) in shard.positions.iter().enumerate() {
+        update(context, shard, slices, &position.events, &mut states, place > 0);
         if !context.query_gap {
             keep(context, shard, slices, &position.scored, &states);
         }
@@ -95,13 +95,15 @@ pub(super) fn scale(values: &mut [f32], mask: &[f32]) {
     }
 }
 
-/// Let the rows of `events` see their items.
+/// Let the rows of `events` see their items, where their states are zero unless anything came
+/// `earlier`.
 fn update(
     context: &Context<'_>,
     shard: &Shard,
     slices: &mut Slices<'_>,
     events: &Range<usize>,
     states: &mut [f32],
+    earlier: bool,
 ) {
     let hidden = context.hidden;
     let weights = context.weights;
@@ -110,13 +112,13 @@ fn update(
         to.copy_from_slice(&states[row(event.row, hidden)]);
     }
     let from_state = &mut slices.from_state[rows(events, 3 * hidden)];
-    if before.iter().all(|&value| value == 0.0) {
-        // Histories begin here: nothing is left of the product.
+    if earlier {
+        context.layers.hidden.apply(before, from_state);
+    } else {
+        // Nothing is left of the product.
         for to in from_state.chunks_exact_mut(3 * hidden) {
             to.copy_from_slice(weights.b_hidden);
         }
-    } else {
-        context.layers.hidden.apply(before, from_state);
     }
     let each = slices.input[rows(events, 3 * hidden)]
         .chunks_exact_mut(3 * hidden)
