@@ -6,10 +6,12 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, NullaryFnOnce};
+use pulp::{Arch, Simd};
 
 use super::half_life::HALF_LIVES;
 use super::intensity::{Base, Intensities};
+use super::sums::Sums;
+use crate::dynamics::packed::kernel::{Kernel, mul_add_one, run};
 
 /// Features that come from ties: to the history, and to its last items; and both of late.
 pub(super) const TIES: usize = 4;
@@ -33,70 +35,51 @@ pub struct Look {
     by_raise: Vec<[f32; HALF_LIVES]>,
     /// Items tied to the history, sorted, and their features.
     tied: Vec<u32>,
-    by_tie: [Vec<f32>; TIES],
-}
-
-/// Values of a few among many items, added up.
-pub(super) struct Sums<const N: usize> {
-    /// Place of an item in the lists, from 1; 0 where it has none.
-    slots: Vec<u32>,
-    values: Vec<[f32; N]>,
-}
-
-impl<const N: usize> Sums<N> {
-    pub fn new(items: usize) -> Self {
-        Self { slots: vec![0; items], values: Vec::new() }
-    }
-
-    #[inline]
-    pub fn add(&mut self, item: u32, by: [f32; N]) {
-        let slot = &mut self.slots[item as usize];
-        if *slot == 0 {
-            self.values.push([0.0; N]);
-            *slot = self.values.len() as u32;
-        }
-        let values = &mut self.values[*slot as usize - 1];
-        values.iter_mut().zip(by).for_each(|(value, by)| *value += by);
-    }
-
-    /// The items that have values, in their order.
-    fn each(&self) -> impl Iterator<Item = (u32, &[f32; N])> {
-        let items = self.slots.iter().enumerate().filter(|(_, slot)| **slot > 0);
-        items.map(|(item, slot)| (item as u32, &self.values[*slot as usize - 1]))
-    }
+    by_tie: Vec<[f32; TIES]>,
 }
 
 impl Look {
     /// What events since the snapshot add.
-    pub(super) fn raise(&mut self, sums: &Sums<HALF_LIVES>, intensities: &Intensities) {
-        for (item, values) in sums.each() {
-            let mut by = [0.0; HALF_LIVES];
-            for (k, (by, value)) in by.iter_mut().zip(values).enumerate() {
-                let base = intensities.values(&self.base, k).map_or(0.0, |all| all[item as usize]);
-                let base = base * (self.base.decay[k] / LEAST_EVENTS);
-                *by = ln_1p(base + value / LEAST_EVENTS) - ln_1p(base);
-            }
+    pub(super) fn raise(
+        &mut self,
+        arch: Arch,
+        sums: &mut Sums<HALF_LIVES>,
+        intensities: &Intensities,
+    ) {
+        let bases = intensities.values(&self.base);
+        let factors = self.factors();
+        let mut before = Vec::new();
+        sums.take(|item, values| {
+            let base: [f32; HALF_LIVES] = std::array::from_fn(|k| {
+                bases.map_or(0.0, |bases| bases[k][item as usize] * factors[k])
+            });
             self.raised.push(item);
-            self.by_raise.push(by);
-        }
+            self.by_raise.push(std::array::from_fn(|k| base[k] + values[k] / LEAST_EVENTS));
+            before.push(base);
+        });
+        let (after, before) = (self.by_raise.as_flattened_mut(), before.as_flattened());
+        run(arch, Raises { after, before });
     }
 
     /// The ties to the history.
-    pub(super) fn tie(&mut self, arch: Arch, sums: &Sums<TIES>) {
-        for (item, values) in sums.each() {
+    pub(super) fn tie(&mut self, arch: Arch, sums: &mut Sums<TIES>) {
+        let mut strongest = [FAINT; TIES];
+        sums.take(|item, values| {
             self.tied.push(item);
-            for (list, value) in self.by_tie.iter_mut().zip(values) {
-                list.push(*value);
-            }
-        }
-        for list in &mut self.by_tie {
-            let strongest = list.iter().fold(0.0, |most: f32, &tie| most.max(tie));
-            let factor = 1.0 / (LEAST_SHARE * strongest.max(FAINT));
-            arch.dispatch(Logarithms { values: list, factor });
-        }
+            self.by_tie.push(values);
+            strongest.iter_mut().zip(values).for_each(|(most, tie)| *most = most.max(tie));
+        });
+        let factors = strongest.map(|strongest| 1.0 / (LEAST_SHARE * strongest));
+        run(arch, Logarithms { values: self.by_tie.as_flattened_mut(), factors });
     }
 
-    /// Add the features of items from `first` on, times `weights`, to their `scores`.
+    /// Of the snapshot's values: what is left of them, over ε.
+    fn factors(&self) -> [f32; HALF_LIVES] {
+        self.base.decay.map(|decay| decay / LEAST_EVENTS)
+    }
+
+    /// Add the features of items from `first` on, times `weights`, to their `scores`. The features that
+    /// follow from the snapshot replace `kept`, one half-life after the other, for [`Self::pull`].
     pub(super) fn add(
         &self,
         arch: Arch,
@@ -104,47 +87,52 @@ impl Look {
         weights: &[f32; FEATURES],
         first: usize,
         scores: &mut [f32],
+        kept: &mut Vec<f32>,
     ) {
-        for (k, &weight) in weights[..HALF_LIVES].iter().enumerate() {
-            let Some(base) = intensities.values(&self.base, k) else { break };
-            let base = &base[first..][..scores.len()];
-            let factor = self.base.decay[k] / LEAST_EVENTS;
-            arch.dispatch(Add { base, factor, weight, scores: &mut *scores });
+        let size = scores.len();
+        let (by_intensity, by_tie) = weights.split_at(HALF_LIVES);
+        let bases = intensities.values(&self.base);
+        kept.resize(if bases.is_some() { HALF_LIVES * size } else { 0 }, 0.0);
+        if let Some(bases) = bases {
+            for (k, kept) in kept.chunks_exact_mut(size.max(1)).enumerate() {
+                let base = &bases[k][first..][..size];
+                let (factor, weight) = (self.factors()[k], by_intensity[k]);
+                run(arch, Add { base, factor, weight, scores: &mut *scores, kept });
+            }
         }
-        for place in within(&self.raised, first, scores.len()) {
-            let by = self.by_raise[place].iter().zip(weights);
+        for place in within(&self.raised, first, size) {
+            let by = self.by_raise[place].iter().zip(by_intensity);
             scores[self.raised[place] as usize - first] += by.map(|(x, w)| x * w).sum::<f32>();
         }
-        for place in within(&self.tied, first, scores.len()) {
-            let by = self.by_tie.iter().zip(&weights[HALF_LIVES..]);
-            scores[self.tied[place] as usize - first] += by.map(|(x, w)| x[place] * w).sum::<f32>();
+        for place in within(&self.tied, first, size) {
+            let by = self.by_tie[place].iter().zip(by_tie);
+            scores[self.tied[place] as usize - first] += by.map(|(x, w)| x * w).sum::<f32>();
         }
     }
 
-    /// Σ of the features of items from `first` on, times the `slopes` by their scores.
+    /// Σ of the features of items from `first` on, times the `slopes` by their scores, where `kept` is
+    /// what [`Self::add`] has left.
     pub(super) fn pull(
         &self,
         arch: Arch,
-        intensities: &Intensities,
         slopes: &[f32],
         first: usize,
+        kept: &[f32],
     ) -> [f32; FEATURES] {
         let mut sums = [0.0; FEATURES];
-        for (k, sum) in sums[..HALF_LIVES].iter_mut().enumerate() {
-            let Some(base) = intensities.values(&self.base, k) else { break };
-            let (base, factor) =
-                (&base[first..][..slopes.len()], self.base.decay[k] / LEAST_EVENTS);
-            *sum = arch.dispatch(Pull { base, factor, slopes });
+        let (by_intensity, by_tie) = sums.split_at_mut(HALF_LIVES);
+        for (features, sum) in kept.chunks_exact(slopes.len().max(1)).zip(&mut *by_intensity) {
+            *sum = run(arch, Pull { features, slopes });
         }
         for place in within(&self.raised, first, slopes.len()) {
             let slope = slopes[self.raised[place] as usize - first];
-            sums.iter_mut().zip(self.by_raise[place]).for_each(|(sum, by)| *sum += slope * by);
+            let by = by_intensity.iter_mut().zip(self.by_raise[place]);
+            by.for_each(|(sum, by)| *sum += slope * by);
         }
         for place in within(&self.tied, first, slopes.len()) {
             let slope = slopes[self.tied[place] as usize - first];
-            for (sum, by) in sums[HALF_LIVES..].iter_mut().zip(&self.by_tie) {
-                *sum += slope * by[place];
-            }
+            let by = by_tie.iter_mut().zip(self.by_tie[place]);
+            by.for_each(|(sum, by)| *sum += slope * by);
         }
         sums
     }
@@ -159,84 +147,128 @@ fn within(list: &[u32], first: usize, size: usize) -> Range<usize> {
 /// ln(1 + x) within 2e-7 (absolute) for 0 ≤ x < 2¹²⁷, without a branch: the Cephes polynomial (Moshier
 /// 1992) about 1, after halving.
 #[inline(always)]
-fn ln_1p(x: f32) -> f32 {
+fn ln_1p<const FUSED: bool>(x: f32) -> f32 {
     /// √½, from which on a number counts as about 1.
     const LOWEST: u32 = 0x3f35_04f3;
+    const SERIES: [f32; 8] = [
+        -1.151_461e-1,
+        1.167_699_9e-1,
+        -1.242_014_1e-1,
+        1.424_932_3e-1,
+        -1.666_805_8e-1,
+        2.000_071_5e-1,
+        -2.499_999_4e-1,
+        0.333_333_3,
+    ];
     let bits = (1.0 + x).to_bits();
     let halvings = (bits.wrapping_sub(LOWEST) as i32) >> 23;
     let f = f32::from_bits(bits.wrapping_sub((halvings << 23) as u32)) - 1.0;
     let mut p = 7.037_683_6e-2;
-    p = p * f - 1.151_461e-1;
-    p = p * f + 1.167_699_9e-1;
-    p = p * f - 1.242_014_1e-1;
-    p = p * f + 1.424_932_3e-1;
-    p = p * f - 1.666_805_8e-1;
-    p = p * f + 2.000_071_5e-1;
-    p = p * f - 2.499_999_4e-1;
-    p = p * f + 0.333_333_3;
+    for c in SERIES {
+        p = mul_add_one::<FUSED>(p, f, c);
+    }
     let square = f * f;
-    halvings as f32 * std::f32::consts::LN_2 + (f - 0.5 * square + f * square * p)
+    let near = mul_add_one::<FUSED>(square, mul_add_one::<FUSED>(f, p, -0.5), f);
+    mul_add_one::<FUSED>(halvings as f32, std::f32::consts::LN_2, near)
 }
 
-/// x ← ln(1 + factor·x).
-struct Logarithms<'a> {
-    values: &'a mut [f32],
-    factor: f32,
+/// after ← ln(1 + after) − ln(1 + before).
+struct Raises<'a> {
+    after: &'a mut [f32],
+    before: &'a [f32],
 }
 
-impl NullaryFnOnce for Logarithms<'_> {
+impl Kernel for Raises<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
-        for value in self.values {
-            *value = ln_1p(*value * self.factor);
+    fn run<S: Simd, const FUSED: bool>(self, _: S) {
+        for (after, before) in self.after.iter_mut().zip(self.before) {
+            *after = ln_1p::<FUSED>(*after) - ln_1p::<FUSED>(*before);
         }
     }
 }
 
-/// scores ← scores + weight · ln(1 + factor·base).
+/// x ← ln(1 + factor·x), with a factor for each column.
+struct Logarithms<'a> {
+    /// `[R, TIES]`.
+    values: &'a mut [f32],
+    factors: [f32; TIES],
+}
+
+impl Kernel for Logarithms<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, const FUSED: bool>(self, _: S) {
+        /// Values side by side: whole rows.
+        const SIDE: usize = 4 * TIES;
+        let factors: [f32; SIDE] = std::array::from_fn(|place| self.factors[place % TIES]);
+        let (whole, rest) = self.values.as_chunks_mut::<SIDE>();
+        for values in whole {
+            for (value, factor) in values.iter_mut().zip(factors) {
+                *value = ln_1p::<FUSED>(*value * factor);
+            }
+        }
+        for (value, factor) in rest.iter_mut().zip(factors) {
+            *value = ln_1p::<FUSED>(*value * factor);
+        }
+    }
+}
+
+/// kept ← ln(1 + factor·base), and scores ← scores + weight·kept.
 struct Add<'a> {
     base: &'a [f32],
     factor: f32,
     weight: f32,
     scores: &'a mut [f32],
+    kept: &'a mut [f32],
 }
 
-impl NullaryFnOnce for Add<'_> {
+impl Kernel for Add<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
-        let Self { base, factor, weight, scores } = self;
-        for (score, base) in scores.iter_mut().zip(base) {
-            *score += weight * ln_1p(base * factor);
+    fn run<S: Simd, const FUSED: bool>(self, _: S) {
+        let Self { base, factor, weight, scores, kept } = self;
+        for ((score, base), kept) in scores.iter_mut().zip(base).zip(kept) {
+            let feature = ln_1p::<FUSED>(base * factor);
+            *kept = feature;
+            *score = mul_add_one::<FUSED>(weight, feature, *score);
         }
     }
 }
 
-/// Σ slopes · ln(1 + factor·base).
+/// Σ slopes·features.
 struct Pull<'a> {
-    base: &'a [f32],
-    factor: f32,
+    features: &'a [f32],
     slopes: &'a [f32],
 }
 
-impl NullaryFnOnce for Pull<'_> {
+impl Kernel for Pull<'_> {
     type Output = f32;
 
     #[inline(always)]
-    fn call(self) -> f32 {
-        /// Sums side by side; a constant, so that they are the same on every processor.
-        const LANES: usize = 16;
-        let Self { base, factor, slopes } = self;
+    fn run<S: Simd, const FUSED: bool>(self, _: S) -> f32 {
+        let (features, features_rest) = self.features.as_chunks::<LANES>();
+        let (slopes, slopes_rest) = self.slopes.as_chunks::<LANES>();
         let mut sums = [0.0f32; LANES];
-        for (base, slopes) in base.chunks(LANES).zip(slopes.chunks(LANES)) {
-            for ((base, slope), sum) in base.iter().zip(slopes).zip(&mut sums) {
-                *sum += slope * ln_1p(base * factor);
-            }
+        for (features, slopes) in features.iter().zip(slopes) {
+            grow::<FUSED>(&mut sums, features, slopes);
         }
+        grow::<FUSED>(&mut sums, features_rest, slopes_rest);
         sums.iter().sum()
+    }
+}
+
+/// Sums side by side; a constant, so that they are the same on every processor.
+const LANES: usize = 16;
+
+/// `sums` grow by the products of a few features and slopes.
+#[inline(always)]
+fn grow<const FUSED: bool>(sums: &mut [f32; LANES], features: &[f32], slopes: &[f32]) {
+    for ((feature, slope), sum) in features.iter().zip(slopes).zip(sums) {
+        *sum = mul_add_one::<FUSED>(*slope, *feature, *sum);
     }
 }
 
@@ -248,8 +280,10 @@ mod tests {
     fn the_logarithm_is_as_near_as_it_says() {
         for x in (0..0x7e80_0000u32).step_by(9973).map(f32::from_bits) {
             let exact = f64::from(x).ln_1p();
-            let error = (f64::from(ln_1p(x)) - exact).abs();
-            assert!(error < 2e-7 * exact.max(1.0), "{x}: {error}");
+            for found in [ln_1p::<true>(x), ln_1p::<false>(x)] {
+                let error = (f64::from(found) - exact).abs();
+                assert!(error < 2e-7 * exact.max(1.0), "{x}: {error}");
+            }
         }
     }
 }

@@ -1,8 +1,12 @@
 //! Intensities of all items at any moment: a value is found from the last snapshot before the
 //! moment, decayed, and the few events since.
 
+use pulp::{Arch, NullaryFnOnce};
+
 use super::MS_PER_DAY;
 use super::half_life::HALF_LIVES;
+use super::sums::Sums;
+use crate::exponential::exp2;
 
 /// Values that all snapshots hold together, about: 128 MiB.
 const VALUES: usize = 1 << 25;
@@ -77,32 +81,38 @@ impl Intensities {
         }
     }
 
-    /// What holds at `time`, before which the first `events` events lie: the snapshot's values of
-    /// a half-life are `base(k)` times the decay, and to those the events since are added by `each`
-    /// (item, λ of every half-life).
+    /// What holds at `time`, before which the first `events` events lie: the snapshot's
+    /// [`values`](Self::values) times the decay, and to those the λ of the events since, which are
+    /// added to `sums`.
     pub fn at(
         &self,
+        arch: Arch,
         events: usize,
         time: i64,
         items: &[u32],
         times: &[i64],
-        mut each: impl FnMut(u32, [f32; HALF_LIVES]),
+        sums: &mut Sums<HALF_LIVES>,
     ) -> Base {
         let after = self.snapshots.partition_point(|snapshot| snapshot.event <= events);
         let Some(place) = after.checked_sub(1) else { return Base::default() };
         let snapshot = &self.snapshots[place];
         let since = snapshot.event..events;
-        for (&item, &at) in items[since.clone()].iter().zip(&times[since]) {
-            each(item, self.decay(at, time));
+        let age = |&at: &i64| {
+            let days = (time - at) as f64 / MS_PER_DAY;
+            self.half_lives.map(|half_life| (-days / half_life) as f32)
+        };
+        let mut lambda: Vec<[f32; HALF_LIVES]> = times[since.clone()].iter().map(age).collect();
+        arch.dispatch(PowersOfTwo { values: lambda.as_flattened_mut() });
+        for (&item, lambda) in items[since].iter().zip(lambda) {
+            sums.add(item, lambda);
         }
         Base { snapshot: Some(place), decay: self.decay(snapshot.time, time) }
     }
 
-    /// The values of `base` for one half-life, before its decay: `[N]`, none where nothing
-    /// happened yet.
-    pub fn values(&self, base: &Base, half_life: usize) -> Option<&[f32]> {
+    /// The values of `base`, `[N]` for each half-life, before its decay: none where nothing happened yet.
+    pub fn values(&self, base: &Base) -> Option<[&[f32]; HALF_LIVES]> {
         let values = &self.snapshots[base.snapshot?].values;
-        Some(&values[half_life * self.items..][..self.items])
+        Some(std::array::from_fn(|k| &values[k * self.items..][..self.items]))
     }
 }
 
@@ -111,4 +121,20 @@ impl Intensities {
 pub(super) struct Base {
     snapshot: Option<usize>,
     pub decay: [f32; HALF_LIVES],
+}
+
+/// x ← 2ˣ for x ≤ 0.
+pub(super) struct PowersOfTwo<'a> {
+    pub values: &'a mut [f32],
+}
+
+impl NullaryFnOnce for PowersOfTwo<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for value in self.values {
+            *value = exp2(*value);
+        }
+    }
 }

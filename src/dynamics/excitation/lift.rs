@@ -67,7 +67,7 @@ impl Lift {
         let rows = scores.chunks_exact_mut(self.items).zip(moments);
         for ((scores, moment), each) in rows.zip(&mut each) {
             steer(each, &self.by_clock, moment.clock(timeline.stale(moment)));
-            timeline.add(&timeline.look(moment, self.parts), each, 0, scores);
+            timeline.add(&timeline.look(moment, self.parts), each, scores);
         }
     }
 }

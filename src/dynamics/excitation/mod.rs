@@ -20,6 +20,7 @@ mod features;
 pub mod half_life;
 mod intensity;
 mod lift;
+mod sums;
 mod timeline;
 
 #[cfg(test)]

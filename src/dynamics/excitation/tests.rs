@@ -33,7 +33,7 @@ fn features(timeline: &Timeline, items: usize, moment: &Moment<'_>) -> Vec<Vec<f
             let mut weights = [0.0; FEATURES];
             weights[feature] = 1.0;
             let mut scores = vec![0.0; items];
-            timeline.add(&look, &weights, 0, &mut scores);
+            timeline.add(&look, &weights, &mut scores);
             scores
         })
         .collect()
@@ -149,11 +149,12 @@ fn a_part_looks_like_the_whole() {
     let look = timeline.look(&moment, ItemDynamics::Both);
     let weights = [0.3, -0.2, 0.5, 0.1, -0.4, 0.2, 0.7, 1.1, -0.6, 0.9];
     let mut whole = vec![0.0; items];
-    timeline.add(&look, &weights, 0, &mut whole);
+    timeline.add(&look, &weights, &mut whole);
     let mut parts = vec![0.0; items];
+    let mut kept = Vec::new();
     for first in (0..items).step_by(7) {
         let end = items.min(first + 7);
-        timeline.add(&look, &weights, first, &mut parts[first..end]);
+        timeline.add_from(&look, &weights, first, &mut parts[first..end], &mut kept);
     }
     assert_eq!(whole, parts);
     // Σ slope · score is what the pulls give, whatever the weights.
@@ -162,14 +163,20 @@ fn a_part_looks_like_the_whole() {
     let mut pulled = [0.0; FEATURES];
     for first in (0..items).step_by(16) {
         let end = items.min(first + 16);
-        let part = timeline.pull(&look, &slopes[first..end], first);
+        timeline.add_from(&look, &weights, first, &mut vec![0.0; end - first], &mut kept);
+        let part = timeline.pull(&look, &slopes[first..end], first, &kept);
         pulled.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
     }
     let pulled: f32 = pulled.iter().zip(weights).map(|(pull, weight)| pull * weight).sum();
     assert!((direct - pulled).abs() < 1e-4 * direct.abs().max(1.0), "{direct} {pulled}");
+    for (item, score) in whole.iter().enumerate() {
+        let own = timeline.of(&look, item).iter().zip(weights).map(|(x, w)| x * w).sum::<f32>();
+        assert!((own - score).abs() < 1e-5, "{item}: {own} {score}");
+    }
     for parts in [ItemDynamics::Intensity, ItemDynamics::Company, ItemDynamics::None] {
         let look = timeline.look(&moment, parts);
-        let pull = timeline.pull(&look, &vec![1.0; items], 0);
+        timeline.add_from(&look, &weights, 0, &mut vec![0.0; items], &mut kept);
+        let pull = timeline.pull(&look, &vec![1.0; items], 0, &kept);
         assert_eq!(pull[..HALF_LIVES].iter().any(|&sum| sum > 0.0), parts.intensity());
         assert_eq!(pull[HALF_LIVES..].iter().any(|&sum| sum > 0.0), parts.company());
     }

@@ -1,12 +1,15 @@
 //! All events that count, in the order of time, and what they say at any moment.
 
+use std::cell::Cell;
+
 use pulp::Arch;
 
 use super::MS_PER_DAY;
 use super::company::Company;
-use super::features::{FEATURES, Look, Sums};
+use super::features::{FEATURES, Look, TIES};
 use super::half_life::{self, HALF_LIVES};
-use super::intensity::Intensities;
+use super::intensity::{Intensities, PowersOfTwo};
+use super::sums::Sums;
 use crate::settings::ItemDynamics;
 
 /// An item of the history counts half for every so many events after it.
@@ -17,6 +20,16 @@ const FOLLOWED: usize = 3;
 /// than `LATELY` half-lives not at all.
 const TIE_DAYS: f64 = 7.0;
 const LATELY: f64 = 8.0;
+/// Half-lives of a late tie in a millisecond.
+const FADE: f32 = (1.0 / (TIE_DAYS * MS_PER_DAY)) as f32;
+/// Late ties at a time.
+const CHUNK: usize = 64;
+
+thread_local! {
+    // Room for sums over all items, used again from look to look: empty between them.
+    static RAISED: Cell<Sums<HALF_LIVES>> = Cell::default();
+    static TIED: Cell<Sums<TIES>> = Cell::default();
+}
 
 /// What has been known for longer than this, and nothing since, is out of date.
 const CURRENT: i64 = MS_PER_DAY as i64;
@@ -149,46 +162,83 @@ impl Timeline {
         let now = moment.query - self.stale_after(events, moment.query);
         let mut look = Look::default();
         if parts.intensity() {
-            let mut sums = Sums::new(self.items);
-            let each = |item, lambda| sums.add(item, lambda);
-            look.base = self.intensities.at(events, now, &self.item, &self.time, each);
-            look.raise(&sums, &self.intensities);
+            let mut sums = RAISED.take();
+            sums.fit(self.items);
+            let (item, time) = (&self.item, &self.time);
+            look.base = self.intensities.at(self.arch, events, now, item, time, &mut sums);
+            look.raise(self.arch, &mut sums, &self.intensities);
+            RAISED.set(sums);
         }
         if parts.company() {
-            let mut sums = Sums::new(self.items);
-            let lately = now - (LATELY * TIE_DAYS * MS_PER_DAY) as i64;
-            let lately = self.time.partition_point(|&time| time < lately);
-            for (back, &item) in moment.items.iter().rev().enumerate() {
-                let weight = (-(back as f32) / HISTORY_HALF_LIFE).exp2();
-                let close = if back < FOLLOWED { 1.0 / (1.0 + back as f32) } else { 0.0 };
-                let ties = self.company.of(item, events);
-                let (old, late) = ties.split_at(ties.partition_point(|tie| tie.event() < lately));
-                for tie in old {
-                    sums.add(tie.other, [tie.weight * weight, tie.next * close, 0.0, 0.0]);
-                }
-                for tie in late {
-                    let (ever, next) = (tie.weight * weight, tie.next * close);
-                    let fresh = fade(now - self.time[tie.event()]);
-                    sums.add(tie.other, [ever, next, ever * fresh, next * fresh]);
-                }
-            }
-            look.tie(self.arch, &sums);
+            let mut sums = TIED.take();
+            sums.fit(self.items);
+            self.ties(moment.items, events, now, &mut sums);
+            look.tie(self.arch, &mut sums);
+            TIED.set(sums);
         }
         look
     }
 
-    /// Add the features of items from `first` on, times `weights`, to their `scores`.
-    pub fn add(&self, look: &Look, weights: &[f32; FEATURES], first: usize, scores: &mut [f32]) {
-        look.add(self.arch, &self.intensities, weights, first, scores);
+    /// What ties the items of a history to others, as of the first so many `events`, at `now`.
+    fn ties(&self, history: &[u32], events: usize, now: i64, sums: &mut Sums<TIES>) {
+        let lately = now - (LATELY * TIE_DAYS * MS_PER_DAY) as i64;
+        let lately = self.time.partition_point(|&time| time < lately);
+        for (back, &item) in history.iter().rev().enumerate() {
+            let weight = (-(back as f32) / HISTORY_HALF_LIFE).exp2();
+            let close = if back < FOLLOWED { 1.0 / (1.0 + back as f32) } else { 0.0 };
+            let ties = self.company.of(item, events);
+            let (old, late) = ties.split_at(ties.partition_point(|tie| tie.event() < lately));
+            for tie in old {
+                sums.add(tie.other, [tie.weight * weight, tie.next * close, 0.0, 0.0]);
+            }
+            for late in late.chunks(CHUNK) {
+                // What is left of each.
+                let mut fresh = [0.0; CHUNK];
+                for (fresh, tie) in fresh.iter_mut().zip(late) {
+                    *fresh = -((now - self.time[tie.event()]) as f32) * FADE;
+                }
+                self.arch.dispatch(PowersOfTwo { values: &mut fresh });
+                for (tie, fresh) in late.iter().zip(fresh) {
+                    let (ever, next) = (tie.weight * weight, tie.next * close);
+                    sums.add(tie.other, [ever, next, ever * fresh, next * fresh]);
+                }
+            }
+        }
     }
 
-    /// Σ of the features of items from `first` on, times the `slopes` by their scores.
-    pub fn pull(&self, look: &Look, slopes: &[f32], first: usize) -> [f32; FEATURES] {
-        look.pull(self.arch, &self.intensities, slopes, first)
+    /// Add the features of all items, times `weights`, to their `scores`.
+    pub fn add(&self, look: &Look, weights: &[f32; FEATURES], scores: &mut [f32]) {
+        /// Items at a time, so that what is kept stays in the nearest cache.
+        const ITEMS: usize = 512;
+        let mut kept = Vec::new();
+        for (place, scores) in scores.chunks_mut(ITEMS).enumerate() {
+            self.add_from(look, weights, place * ITEMS, scores, &mut kept);
+        }
     }
-}
 
-/// What is left of a tie after so many milliseconds.
-fn fade(age: i64) -> f32 {
-    (-(age as f32) * (1.0 / (TIE_DAYS * MS_PER_DAY)) as f32).exp2()
+    /// Add the features of items from `first` on, times `weights`, to their `scores`; `kept` is for
+    /// [`Self::pull`].
+    pub fn add_from(
+        &self,
+        look: &Look,
+        weights: &[f32; FEATURES],
+        first: usize,
+        scores: &mut [f32],
+        kept: &mut Vec<f32>,
+    ) {
+        look.add(self.arch, &self.intensities, weights, first, scores, kept);
+    }
+
+    /// Σ of the features of items from `first` on, times the `slopes` by their scores. `kept` is what
+    /// [`Self::add_from`] has left for these items.
+    pub fn pull(&self, look: &Look, slopes: &[f32], first: usize, kept: &[f32]) -> [f32; FEATURES] {
+        look.pull(self.arch, slopes, first, kept)
+    }
+
+    /// The features of one item.
+    pub fn of(&self, look: &Look, item: usize) -> [f32; FEATURES] {
+        let mut kept = Vec::new();
+        self.add_from(look, &[0.0; FEATURES], item, &mut [0.0], &mut kept);
+        self.pull(look, &[1.0], item, &kept)
+    }
 }

@@ -158,10 +158,15 @@ pub(super) struct Lifts<'a> {
 }
 
 impl Lifts<'_> {
-    /// Lift the `scores` of items from `first` on, for one state.
-    pub fn add(&self, row: usize, first: usize, scores: &mut [f32]) {
+    /// Whether anything lifts the scores.
+    pub fn any(&self) -> bool {
+        self.of.is_some()
+    }
+
+    /// Lift the `scores` of items from `first` on, for one state; `kept` is for [`Self::pull`].
+    pub fn add(&self, row: usize, first: usize, scores: &mut [f32], kept: &mut Vec<f32>) {
         if let Some(Lifted { timeline, looks, each }) = &self.of {
-            timeline.add(&looks[row], &each[row], first, scores);
+            timeline.add_from(&looks[row], &each[row], first, scores, kept);
         }
     }
 
@@ -172,11 +177,17 @@ impl Lifts<'_> {
         out[place(first)..place(first + size)].iter().map(|&item| item as usize)
     }
 
-    /// Derivatives by the lifts from those by the scores of items from `first` on, `[C, size]`.
-    pub fn pull(&self, first: usize, slopes: &[f32], size: usize) -> Vec<[f32; FEATURES]> {
-        let Some(Lifted { timeline, looks, .. }) = &self.of else { return Vec::new() };
-        let rows = slopes.chunks_exact(size).zip(looks);
-        rows.map(|(slopes, look)| timeline.pull(look, slopes, first)).collect()
+    /// Derivatives by the weights of the features of one state, from those by its scores of items from
+    /// `first` on. `kept` is what [`Self::add`] has left for these.
+    pub fn pull(&self, row: usize, first: usize, slopes: &[f32], kept: &[f32]) -> [f32; FEATURES] {
+        let of = self.of.as_ref();
+        of.map_or([0.0; FEATURES], |of| of.timeline.pull(&of.looks[row], slopes, first, kept))
+    }
+
+    /// The features of one item, for one state.
+    pub fn of(&self, row: usize, item: usize) -> [f32; FEATURES] {
+        let of = self.of.as_ref();
+        of.map_or([0.0; FEATURES], |of| of.timeline.of(&of.looks[row], item))
     }
 }
 

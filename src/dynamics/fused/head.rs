@@ -13,9 +13,16 @@ use crate::dynamics::excitation::FEATURES;
 /// not depend on the number of threads.
 const ITEMS: usize = 512;
 const UNITS: usize = 32;
-/// Scores held at once, about; and the states of a chunk, which they follow from.
-const SCORES: usize = 1 << 19;
+/// Scores of a piece, about, and its states: their part of the gradients is summed before it is added.
+const PIECE: usize = 1 << 19;
 const STATES: std::ops::RangeInclusive<usize> = 64..=128;
+/// Scores held at once, about, and pieces that these may be of: the weights are packed once for all of
+/// them.
+const SCORES: usize = 1 << 21;
+const PIECES: usize = 4;
+/// So few states are left to themselves: `gemm` sums their products in another order, and results must
+/// not depend on how many pieces go together.
+const FEW: usize = 2;
 
 /// Buffers, used again from step to step.
 #[derive(Default)]
@@ -53,7 +60,8 @@ struct Block<'a> {
     by_bias: &'a mut [f32],
     /// `[items, H]`; empty where the head is not tied.
     by_rows: &'a mut [f32],
-    /// Derivatives by what lifts the scores, of each state; empty where nothing does.
+    /// Derivatives by the weights of what lifts the scores, of each state: for exponentials at first,
+    /// see [`Head::back`]. Empty where nothing does.
     by_lift: Vec<[f32; FEATURES]>,
 }
 
@@ -82,6 +90,20 @@ pub(super) struct Sums<'a> {
     pub more: bool,
 }
 
+/// States of a piece, of a head over so many items.
+fn piece(items: usize) -> usize {
+    (PIECE / items).clamp(*STATES.start(), *STATES.end())
+}
+
+/// States of the next chunk, where so many are left.
+fn chunk(items: usize, left: usize) -> usize {
+    let piece = piece(items);
+    let most = piece * (SCORES / (piece * items)).clamp(1, PIECES);
+    let few = left % piece;
+    let rest = if few > 0 && few <= FEW && left > few { left - few } else { left };
+    rest.min(most)
+}
+
 impl Head<'_> {
     /// Σ cross entropy of `states`, `[Q, H]`, in nats. `states` becomes the derivative of `weight`
     /// times it by them, and `sums` grows by that by the head's own weights.
@@ -94,15 +116,17 @@ impl Head<'_> {
         sums: &mut Sums<'_>,
         mut beside: Option<&mut Beside<'_>>,
     ) -> f64 {
-        let chunk = (SCORES / self.bias.len()).clamp(*STATES.start(), *STATES.end());
-        let mut apart = answers.apart.map(|scores| scores.chunks_mut(chunk));
+        let Answers { columns, mut apart } = answers;
+        let mut states = states;
         let mut total = 0.0;
-        for (place, (states, columns)) in
-            states.chunks_mut(chunk * self.hidden).zip(answers.columns.chunks(chunk)).enumerate()
-        {
-            let apart = apart.as_mut().and_then(Iterator::next);
-            let answers = Answers { columns, apart };
-            let range = place * chunk..place * chunk + columns.len();
+        let mut first = 0;
+        while first < columns.len() {
+            let count = chunk(self.bias.len(), columns.len() - first);
+            let range = first..first + count;
+            first = range.end;
+            let Some(states) = states.split_off_mut(..count * self.hidden) else { break };
+            let apart = apart.as_mut().and_then(|apart| apart.split_off_mut(..count));
+            let answers = Answers { columns: &columns[range.clone()], apart };
             let lifts = beside.as_ref().map(|beside| beside.lifts(self.threads, range.clone()));
             let (loss, by_lift) =
                 self.chunk(buffers, states, answers, weight, sums, lifts.as_ref());
@@ -161,18 +185,16 @@ impl Head<'_> {
         // What a right answer takes off the derivative by its column.
         let right = if columns_count { weight } else { 0.0 };
         run(self.threads, work.iter_mut().collect(), |block| {
-            self.back(block, seen, (columns, right), totals, accumulate);
-            if let Some(lifts) = lifts {
-                block.by_lift = lifts.pull(block.first, block.scores, block.by_bias.len());
-            }
+            self.back(block, seen, (columns, right), totals, accumulate, lifts);
         });
         let tasks = by_units.chunks_mut(UNITS * items).enumerate().collect();
         run(self.threads, tasks, |(place, rows)| {
             let units = rows.len() / items;
-            let states = View::new(seen, hidden).columns(place * UNITS, units).t();
             for block in &work {
-                let slopes = View::new(block.scores, block.by_bias.len());
-                product_into(rows, items, block.first, states, slopes, accumulate);
+                self.pieces(seen, block, |states, slopes, more| {
+                    let states = states.columns(place * UNITS, units).t();
+                    product_into(rows, items, block.first, states, slopes, accumulate || more);
+                });
             }
         });
         states.fill(0.0);
@@ -189,6 +211,21 @@ impl Head<'_> {
             }
         }
         (loss, by_lift)
+    }
+
+    /// Do `each` with the states and the derivatives by a block's scores of every piece, `[S, H]` and
+    /// `[S, items]`, and whether another came before.
+    fn pieces(
+        &self,
+        states: &[f32],
+        block: &Block<'_>,
+        mut each: impl FnMut(View<'_>, View<'_>, bool),
+    ) {
+        let (size, piece) = (block.by_bias.len(), piece(self.bias.len()));
+        let states = states.chunks(piece * self.hidden);
+        for (place, (states, slopes)) in states.zip(block.scores.chunks(piece * size)).enumerate() {
+            each(View::new(states, self.hidden), View::new(slopes, size), place > 0);
+        }
     }
 
     /// The block's weights as `[H, items]`.
@@ -216,9 +253,10 @@ impl Head<'_> {
         let size = block.by_bias.len();
         let bias = &self.bias[block.first..][..size];
         let rows = block.scores.chunks_exact_mut(size).zip(&mut *block.parts).zip(targets);
+        let mut kept = Vec::new();
         for (row, ((scores, part), target)) in rows.enumerate() {
             if let Some(lifts) = lifts {
-                lifts.add(row, block.first, scores);
+                lifts.add(row, block.first, scores, &mut kept);
                 for item in lifts.hidden(row, block.first, size) {
                     if item != *target {
                         scores[item - block.first] = IGNORED;
@@ -230,8 +268,12 @@ impl Head<'_> {
             if let (Some(place), false) = (here, count) {
                 scores[place] = IGNORED;
             }
-            let (most, sum) = self.arch.dispatch(Exponentials { scores, bias });
+            let (most, sum) = self.arch.dispatch(Exponentials { scores: &mut *scores, bias });
             *part = Part { most, sum, right };
+            if let Some(lifts) = lifts.filter(|lifts| lifts.any()) {
+                // While the features are at hand.
+                block.by_lift.push(lifts.pull(row, block.first, scores, &kept));
+            }
         }
     }
 
@@ -243,25 +285,32 @@ impl Head<'_> {
         (targets, right): (&[usize], f32),
         totals: &[(f32, f32)],
         accumulate: bool,
+        lifts: Option<&Lifts<'_>>,
     ) {
         let size = block.by_bias.len();
-        let rows = block.scores.chunks_exact_mut(size).zip(&*block.parts);
-        for (((values, part), target), &(most, factor)) in rows.zip(targets).zip(totals) {
+        let rows = block.scores.chunks_exact_mut(size).zip(&*block.parts).zip(targets).zip(totals);
+        for (row, (((values, part), &target), &(most, factor))) in rows.enumerate() {
             let factor = factor * (part.most - most).exp();
             self.arch.dispatch(Scale { values, factor });
-            if let Some(place) = target.checked_sub(block.first).filter(|&place| place < size) {
+            let here = target.checked_sub(block.first).filter(|&place| place < size);
+            if let Some(place) = here {
                 values[place] -= right;
+            }
+            if let (Some(lifts), Some(sums)) = (lifts, block.by_lift.get_mut(row)) {
+                let own = if here.is_some() { lifts.of(row, target) } else { [0.0; FEATURES] };
+                sums.iter_mut().zip(own).for_each(|(sum, own)| *sum = factor * *sum - right * own);
             }
         }
         let (values, sums) = (&*block.scores, &mut *block.by_bias);
         self.arch.dispatch(ColumnSums { values, sums, accumulate });
-        let slopes = View::new(block.scores, size);
         if self.tied {
-            let states = View::new(states, self.hidden);
-            product_into(block.by_rows, self.hidden, 0, slopes.t(), states, accumulate);
+            let by_rows = std::mem::take(&mut block.by_rows);
+            self.pieces(states, block, |states, slopes, more| {
+                product_into(by_rows, self.hidden, 0, slopes.t(), states, accumulate || more);
+            });
         }
         let weight = self.weight(block);
-        product(block.by_state, slopes, weight.t());
+        product(block.by_state, View::new(block.scores, size), weight.t());
     }
 }
 
@@ -292,4 +341,32 @@ fn combine(
         }
     }
     loss
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_whole_pieces_but_for_the_last_and_few_states_are_left_to_themselves() {
+        for items in [1, 500, 3707, 9674, 1_000_000] {
+            for count in (1..700).chain([64 * 40 + 2]) {
+                let (mut left, mut cut) = (count, Vec::new());
+                while left > 0 {
+                    cut.push(chunk(items, left));
+                    left -= chunk(items, left);
+                }
+                let (last, whole) = cut.split_last().unwrap();
+                let few = count % piece(items);
+                let before = if (1..=FEW).contains(&few) {
+                    assert_eq!(*last, few, "{items} items, {count} states");
+                    whole
+                } else {
+                    &cut
+                };
+                let odd = before.iter().filter(|&&size| size % piece(items) > 0).count();
+                assert!(odd <= 1 && cut.iter().all(|size| size * items <= SCORES.max(64 * items)));
+            }
+        }
+    }
 }

@@ -43,6 +43,12 @@ pub(in crate::dynamics) fn mul_add<S: Simd, const FUSED: bool>(
     if FUSED { simd.mul_add_f32s(a, b, c) } else { simd.add_f32s(simd.mul_f32s(a, b), c) }
 }
 
+/// The same of single numbers, for loops that the compiler turns into vectors.
+#[inline(always)]
+pub(in crate::dynamics) fn mul_add_one<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
 /// Values that start at a cache line, so that no vector of them straddles two.
 pub(in crate::dynamics) struct Aligned {
     storage: Vec<f32>,
