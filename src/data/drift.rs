@@ -17,6 +17,10 @@ use rand_chacha::ChaCha8Rng;
 use super::{Columns, Dataset, ItemMeta};
 use crate::jobs::Cancelled;
 
+mod together;
+
+pub use together::Tastes;
+
 /// Size and seed of a generated set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DriftOptions {
@@ -102,7 +106,7 @@ impl DriftField {
     }
 
     /// The same with steps of at most `longest` days.
-    pub fn flow_in_steps(&self, mut z: [f64; 2], days: f64, longest: f64) -> [f64; 2] {
+    fn flow_in_steps(&self, mut z: [f64; 2], days: f64, longest: f64) -> [f64; 2] {
         let steps = (days / longest).ceil().max(1.0);
         let h = days / steps;
         let ahead = |z: [f64; 2], k: [f64; 2], h: f64| [z[0] + h * k[0], z[1] + h * k[1]];
@@ -155,22 +159,6 @@ impl DriftTruth {
     /// Where there is no such item.
     pub fn after(&self, z: [f64; 2], item: usize) -> [f64; 2] {
         drawn(z, self.item_place[item])
-    }
-
-    /// The probability of each item at an event of a user at `z`: what the set is drawn from. Fills
-    /// `out`, `[N]`.
-    pub fn choices(&self, z: [f64; 2], out: &mut [f64]) {
-        let nearest = nearest(&self.item_place, z);
-        let mut totals = [0.0; 2];
-        let chance = |place: &[f64; 2], width: f64| weight(distance2(z, *place) - nearest, width);
-        for place in &self.item_place {
-            totals[0] += chance(place, FOCUS);
-            totals[1] += chance(place, EXPLORING);
-        }
-        for (out, place) in out.iter_mut().zip(&self.item_place) {
-            *out = (1.0 - EXPLORE_SHARE) * chance(place, FOCUS) / totals[0]
-                + EXPLORE_SHARE * chance(place, EXPLORING) / totals[1];
-        }
     }
 }
 
@@ -421,10 +409,11 @@ mod tests {
     fn items_are_taken_as_often_as_the_truth_says() {
         let data = drift(DriftOptions { users: 400, ..DriftOptions::default() });
         let truth = data.truth.clone().unwrap();
-        let mut chances = vec![0.0; data.items()];
+        let mut tastes = Tastes::new(&truth);
         let (mut expected, mut taken, mut variance) = (0.0, 0.0, 0.0);
         for (&item, &z) in data.item.iter().zip(&truth.state) {
-            truth.choices(z, &mut chances);
+            tastes.go(z);
+            let chances: Vec<f64> = tastes.chances().collect();
             assert!((chances.iter().sum::<f64>() - 1.0).abs() < 1e-9);
             // Does the likeliest item come as often as it should?
             let best =

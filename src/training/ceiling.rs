@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 
 use crate::data::Dataset;
-use crate::data::drift::{BEGIN, DriftField, DriftTruth};
+use crate::data::drift::{BEGIN, DriftField, DriftTruth, Tastes};
 use crate::data::split::Query;
 use crate::jobs::Cancelled;
 
@@ -46,36 +46,37 @@ impl<'a> Ceiling<'a> {
     /// did before.
     pub fn scores(&self, data: &Dataset, query: &Query) -> Vec<f32> {
         let history = data.offsets[query.user]..query.target;
+        let mut tastes = Tastes::new(self.truth);
         let mut belief = self.beginning();
-        let mut chances = vec![0.0; data.items()];
+        let mut points = Vec::new();
         for event in history {
             let item = data.item[event] as usize;
             for (z, weight) in &mut belief {
-                self.truth.choices(*z, &mut chances);
-                *weight *= chances[item];
+                tastes.go(*z);
+                *weight *= tastes.chance(item);
             }
             normalise(&mut belief);
             // The last gap of the history ends at the query.
             let days = (data.time[event + 1] - data.time[event]) as f64 / MS_PER_DAY;
-            for (z, _) in &mut belief {
-                *z = self.truth.after(*z, item);
-                *z = self.field.flow_in_steps(*z, days, STEP_DAYS);
-            }
+            points.clear();
+            points.extend(belief.iter().map(|(z, _)| self.truth.after(*z, item)));
+            self.field.flow_together(&mut points, days, STEP_DAYS);
+            belief.iter_mut().zip(&points).for_each(|((z, _), point)| *z = *point);
             merge(&mut belief);
         }
         let mut sums = vec![0.0; data.items()];
         for (z, weight) in belief {
-            self.truth.choices(z, &mut chances);
-            sums.iter_mut().zip(&chances).for_each(|(sum, chance)| *sum += weight * chance);
+            tastes.go(z);
+            sums.iter_mut().zip(tastes.chances()).for_each(|(sum, chance)| *sum += weight * chance);
         }
-        logarithms(&sums)
+        logarithms(sums)
     }
 
     /// Scores of somebody who sees where the user is; `None` where that is not known.
     pub fn oracle(&self, query: &Query) -> Option<Vec<f32>> {
-        let mut chances = vec![0.0; self.truth.item_place.len()];
-        self.truth.choices(*self.truth.state.get(query.target)?, &mut chances);
-        Some(logarithms(&chances))
+        let mut tastes = Tastes::new(self.truth);
+        tastes.go(*self.truth.state.get(query.target)?);
+        Some(logarithms(tastes.chances()))
     }
 
     /// Where users begin.
@@ -156,8 +157,8 @@ fn merge(belief: &mut Belief) {
 }
 
 /// Far items differ by less than f32 can tell near 0, but not in their logarithms.
-fn logarithms(chances: &[f64]) -> Vec<f32> {
-    chances.iter().map(|chance| chance.max(f64::MIN_POSITIVE).ln() as f32).collect()
+fn logarithms(chances: impl IntoIterator<Item = f64>) -> Vec<f32> {
+    chances.into_iter().map(|chance| chance.max(f64::MIN_POSITIVE).ln() as f32).collect()
 }
 
 #[cfg(test)]
