@@ -96,7 +96,7 @@ fn piece(items: usize) -> usize {
 }
 
 /// States of the next chunk, where so many are left.
-fn chunk(items: usize, left: usize) -> usize {
+fn next_chunk(items: usize, left: usize) -> usize {
     let piece = piece(items);
     let most = piece * (SCORES / (piece * items)).clamp(1, PIECES);
     let few = left % piece;
@@ -110,18 +110,17 @@ impl Head<'_> {
     pub fn loss(
         &self,
         buffers: &mut Buffers,
-        states: &mut [f32],
+        mut states: &mut [f32],
         answers: Answers<'_>,
         weight: f32,
         sums: &mut Sums<'_>,
         mut beside: Option<&mut Beside<'_>>,
     ) -> f64 {
         let Answers { columns, mut apart } = answers;
-        let mut states = states;
         let mut total = 0.0;
         let mut first = 0;
         while first < columns.len() {
-            let count = chunk(self.bias.len(), columns.len() - first);
+            let count = next_chunk(self.bias.len(), columns.len() - first);
             let range = first..first + count;
             first = range.end;
             let Some(states) = states.split_off_mut(..count * self.hidden) else { break };
@@ -353,8 +352,8 @@ mod tests {
             for count in (1..700).chain([64 * 40 + 2]) {
                 let (mut left, mut cut) = (count, Vec::new());
                 while left > 0 {
-                    cut.push(chunk(items, left));
-                    left -= chunk(items, left);
+                    cut.push(next_chunk(items, left));
+                    left -= next_chunk(items, left);
                 }
                 let (last, whole) = cut.split_last().unwrap();
                 let few = count % piece(items);
