@@ -191,7 +191,7 @@ fn velocity(field: &DriftField, z: &[Axis; 2]) -> [Axis; 2] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DriftOptions, drift};
+    use super::super::{DriftOptions, STEP_DAYS, drift};
     use super::*;
 
     #[test]
@@ -201,9 +201,9 @@ mod tests {
         let place = |i: usize| [(i as f64 * 0.7).sin() * 3.0, (i as f64 * 1.3).cos() * 3.0];
         for count in [0, 1, 8, 13] {
             let mut points: Vec<[f64; 2]> = (0..count).map(place).collect();
-            truth.field.flow_together(&mut points, 3.3, 0.2);
+            truth.field.flow_together(&mut points, 3.3, STEP_DAYS);
             for (i, point) in points.iter().enumerate() {
-                let alone = truth.field.flow_in_steps(place(i), 3.3, 0.2);
+                let alone = truth.field.flow(place(i), 3.3);
                 assert!(distance2(*point, alone).sqrt() < 1e-12, "{point:?} {alone:?}");
             }
         }

@@ -94,9 +94,10 @@ impl Look {
         let bases = intensities.values(&self.base);
         kept.resize(if bases.is_some() { HALF_LIVES * size } else { 0 }, 0.0);
         if let Some(bases) = bases {
+            let factors = self.factors();
             for (k, kept) in kept.chunks_exact_mut(size.max(1)).enumerate() {
                 let base = &bases[k][first..][..size];
-                let (factor, weight) = (self.factors()[k], by_intensity[k]);
+                let (factor, weight) = (factors[k], by_intensity[k]);
                 run(arch, Add { base, factor, weight, scores: &mut *scores, kept });
             }
         }

@@ -158,11 +158,6 @@ pub(super) struct Lifts<'a> {
 }
 
 impl Lifts<'_> {
-    /// Whether anything lifts the scores.
-    pub fn any(&self) -> bool {
-        self.of.is_some()
-    }
-
     /// Lift the `scores` of items from `first` on, for one state; `kept` is for [`Self::pull`].
     pub fn add(&self, row: usize, first: usize, scores: &mut [f32], kept: &mut Vec<f32>) {
         if let Some(Lifted { timeline, looks, each }) = &self.of {
@@ -178,16 +173,22 @@ impl Lifts<'_> {
     }
 
     /// Derivatives by the weights of the features of one state, from those by its scores of items from
-    /// `first` on. `kept` is what [`Self::add`] has left for these.
-    pub fn pull(&self, row: usize, first: usize, slopes: &[f32], kept: &[f32]) -> [f32; FEATURES] {
-        let of = self.of.as_ref();
-        of.map_or([0.0; FEATURES], |of| of.timeline.pull(&of.looks[row], slopes, first, kept))
+    /// `first` on; none where nothing lifts them. `kept` is what [`Self::add`] has left for these.
+    pub fn pull(
+        &self,
+        row: usize,
+        first: usize,
+        slopes: &[f32],
+        kept: &[f32],
+    ) -> Option<[f32; FEATURES]> {
+        let Lifted { timeline, looks, .. } = self.of.as_ref()?;
+        Some(timeline.pull(&looks[row], slopes, first, kept))
     }
 
-    /// The features of one item, for one state.
-    pub fn of(&self, row: usize, item: usize) -> [f32; FEATURES] {
-        let of = self.of.as_ref();
-        of.map_or([0.0; FEATURES], |of| of.timeline.of(&of.looks[row], item))
+    /// The features of one item, for one state; none where nothing lifts scores.
+    pub fn features(&self, row: usize, item: usize) -> Option<[f32; FEATURES]> {
+        let Lifted { timeline, looks, .. } = self.of.as_ref()?;
+        Some(timeline.of(&looks[row], item))
     }
 }
 

@@ -269,10 +269,9 @@ impl Head<'_> {
             }
             let (most, sum) = self.arch.dispatch(Exponentials { scores: &mut *scores, bias });
             *part = Part { most, sum, right };
-            if let Some(lifts) = lifts.filter(|lifts| lifts.any()) {
-                // While the features are at hand.
-                block.by_lift.push(lifts.pull(row, block.first, scores, &kept));
-            }
+            // While the features are at hand.
+            let pull = |lifts: &Lifts<'_>| lifts.pull(row, block.first, scores, &kept);
+            block.by_lift.extend(lifts.and_then(pull));
         }
     }
 
@@ -291,13 +290,17 @@ impl Head<'_> {
         for (row, (((values, part), &target), &(most, factor))) in rows.enumerate() {
             let factor = factor * (part.most - most).exp();
             self.arch.dispatch(Scale { values, factor });
-            let here = target.checked_sub(block.first).filter(|&place| place < size);
-            if let Some(place) = here {
-                values[place] -= right;
+            let mut lift = block.by_lift.get_mut(row);
+            if let Some(sums) = &mut lift {
+                sums.iter_mut().for_each(|sum| *sum *= factor);
             }
-            if let (Some(lifts), Some(sums)) = (lifts, block.by_lift.get_mut(row)) {
-                let own = if here.is_some() { lifts.of(row, target) } else { [0.0; FEATURES] };
-                sums.iter_mut().zip(own).for_each(|(sum, own)| *sum = factor * *sum - right * own);
+            let Some(place) = target.checked_sub(block.first).filter(|&place| place < size) else {
+                continue;
+            };
+            values[place] -= right;
+            let own = lifts.and_then(|lifts| lifts.features(row, target));
+            if let (Some(sums), Some(own)) = (lift, own) {
+                sums.iter_mut().zip(own).for_each(|(sum, own)| *sum -= right * own);
             }
         }
         let (values, sums) = (&*block.scores, &mut *block.by_bias);
