@@ -1,9 +1,10 @@
 //! Sums of outer products over many rows, aᵀ·b: the gradients of weights.
 //!
-//! The derivatives b are copied a strip of columns at a time, each as wide as a tile of the result and
-//! one row after the other, so that a strip lies in the nearest cache while all its tiles are summed.
-//! The inputs a are read where they lie: a tile takes a few neighbours of every row. A general product
-//! packs both factors again for each task.
+//! Some rows come at a time. Their derivatives b are copied in strips of columns, each as wide as a tile
+//! of the result and one row after the other, and are few enough that a strip and the inputs of a tile lie in
+//! the nearest cache together while the tile is summed. The inputs a are read where they lie: a tile takes a
+//! few neighbours of every row. What is summed so far waits between the rows of one part and those of the
+//! next. A general product packs both factors again for each task.
 
 use std::ops::Range;
 
@@ -13,7 +14,9 @@ use super::gemm::View;
 use crate::dynamics::packed::kernel::{self, Aligned, Kernel, mul_add, pack_rows};
 
 /// Columns that are copied together: a multiple of every strip.
-pub(super) const COLUMNS: usize = 128;
+pub(super) const COLUMNS: usize = 256;
+/// Rows that are copied together, at most. No sum depends on it.
+const PART: usize = 256;
 /// See [`depth`].
 const DEPTH: usize = 512;
 
@@ -64,29 +67,41 @@ impl Outer<'_> {
         let Self { a, b, mut out, mut sums, depth, accumulate } = self;
         let width = C * S::F32_LANES;
         let (rows, columns) = (b.rows(), b.cols());
-        let mut packed =
-            Aligned::zeros(depth.min(rows) * COLUMNS.min(columns.next_multiple_of(width)));
+        let strips = |columns: usize| columns.div_ceil(width);
+        let mut packed = Aligned::zeros(PART.min(rows) * strips(COLUMNS.min(columns)) * width);
+        let mut carried = Aligned::zeros(strips(columns) * width * out.len());
         for first in (0..rows).step_by(depth) {
             let here = first..rows.min(first + depth);
-            for left in (0..columns).step_by(COLUMNS) {
-                let count = COLUMNS.min(columns - left);
-                let size = here.len() * width;
-                let packed = &mut packed.values_mut()[..count.div_ceil(width) * size];
-                let b = b.columns(left, count);
-                pack_rows(packed, size, width, here.clone().map(|row| b.row(row)));
-                for (place, strip) in packed.chunks_exact(size).enumerate() {
-                    let left = left + place * width;
-                    let tiles = Tiles {
-                        a,
-                        rows: here.clone(),
-                        strip: S::as_simd_f32s(strip).0.as_chunks::<C>().0,
-                        left,
-                        columns: width.min(columns - left),
-                        add: accumulate || first > 0,
-                    };
-                    tiles.all::<S, FUSED>(simd, &mut out);
-                    if let Some(sums) = &mut sums {
-                        tiles.add_up(simd, &mut sums[left..][..tiles.columns]);
+            let part = here.len().div_ceil(here.len().div_ceil(PART));
+            for from in here.clone().step_by(part) {
+                let part = from..here.end.min(from + part);
+                let size = part.len() * width;
+                for left in (0..columns).step_by(COLUMNS) {
+                    let count = COLUMNS.min(columns - left);
+                    let packed = &mut packed.values_mut()[..strips(count) * size];
+                    let b = b.columns(left, count);
+                    pack_rows(packed, size, width, part.clone().map(|row| b.row(row)));
+                    let carried = &mut carried.values_mut()[left * out.len()..];
+                    let carried = carried.chunks_exact_mut(width * out.len());
+                    for ((place, strip), carried) in
+                        packed.chunks_exact(size).enumerate().zip(carried)
+                    {
+                        let left = left + place * width;
+                        let tiles = Tiles {
+                            a,
+                            rows: part.clone(),
+                            strip: S::as_simd_f32s(strip).0.as_chunks::<C>().0,
+                            left,
+                            columns: width.min(columns - left),
+                            begun: part.start > here.start,
+                            done: part.end == here.end,
+                            add: accumulate || first > 0,
+                        };
+                        let carried = S::as_mut_simd_f32s(carried).0.as_chunks_mut::<C>().0;
+                        tiles.all::<S, FUSED>(simd, carried, &mut out);
+                        if let Some(sums) = &mut sums {
+                            tiles.add_up(simd, &mut sums[left..][..tiles.columns]);
+                        }
                     }
                 }
             }
@@ -118,25 +133,35 @@ struct Tiles<'a, V, const C: usize> {
     left: usize,
     /// Fewer than the strip has where it is filled up.
     columns: usize,
-    /// Whether sums are added to what is there.
+    /// Whether sums go on from those of earlier rows.
+    begun: bool,
+    /// Whether no more rows come, and sums go to the result.
+    done: bool,
+    /// Whether they are added to what is there.
     add: bool,
 }
 
 impl<V: Copy, const C: usize> Tiles<'_, V, C> {
+    /// The sums of all inputs. Those that are not done are `carried`, the `C` vectors of each.
     #[inline(always)]
-    fn all<S: Simd<f32s = V>, const FUSED: bool>(&self, simd: S, out: &mut [&mut [f32]]) {
+    fn all<S: Simd<f32s = V>, const FUSED: bool>(
+        &self,
+        simd: S,
+        carried: &mut [[V; C]],
+        out: &mut [&mut [f32]],
+    ) {
         let mut input = 0;
         while input + 6 <= out.len() {
-            self.tile::<S, 6, FUSED>(simd, out, &mut input);
+            self.tile::<S, 6, FUSED>(simd, carried, out, &mut input);
         }
         while input + 4 <= out.len() {
-            self.tile::<S, 4, FUSED>(simd, out, &mut input);
+            self.tile::<S, 4, FUSED>(simd, carried, out, &mut input);
         }
         while input + 2 <= out.len() {
-            self.tile::<S, 2, FUSED>(simd, out, &mut input);
+            self.tile::<S, 2, FUSED>(simd, carried, out, &mut input);
         }
         if input < out.len() {
-            self.tile::<S, 1, FUSED>(simd, out, &mut input);
+            self.tile::<S, 1, FUSED>(simd, carried, out, &mut input);
         }
     }
 
@@ -145,18 +170,27 @@ impl<V: Copy, const C: usize> Tiles<'_, V, C> {
     fn tile<S: Simd<f32s = V>, const M: usize, const FUSED: bool>(
         &self,
         simd: S,
+        carried: &mut [[V; C]],
         out: &mut [&mut [f32]],
         input: &mut usize,
     ) {
         let first = *input;
         *input += M;
+        let carried = &mut carried[first..*input];
         let mut sums = [[simd.splat_f32s(0.0); C]; M];
+        if self.begun {
+            sums.copy_from_slice(carried);
+        }
         let (steps, last) = self.a.steps(self.rows.clone());
         for (a, b) in steps.zip(self.strip) {
             add::<S, M, C, FUSED>(simd, &mut sums, &a[first..first + M], b);
         }
         if let Some(b) = self.strip.last() {
             add::<S, M, C, FUSED>(simd, &mut sums, &last[first..first + M], b);
+        }
+        if !self.done {
+            carried.copy_from_slice(&sums);
+            return;
         }
         for (out, sums) in out[first..].iter_mut().zip(sums) {
             let out = &mut out[self.left..][..self.columns];
