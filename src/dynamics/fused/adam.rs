@@ -289,13 +289,14 @@ impl NullaryFnOnce for Squares<'_> {
     #[inline(always)]
     fn call(self) -> f64 {
         let mut sums = [0.0f64; LANES];
-        let whole = self.values.chunks_exact(LANES);
-        for (value, sum) in whole.remainder().iter().zip(&mut sums) {
+        let (whole, rest) = self.values.as_chunks::<LANES>();
+        for (value, sum) in rest.iter().zip(&mut sums) {
             *sum += f64::from(*value) * f64::from(*value);
         }
         for values in whole {
-            for (value, sum) in values.iter().zip(&mut sums) {
-                *sum += f64::from(*value) * f64::from(*value);
+            let wide = values.map(f64::from);
+            for (value, sum) in wide.iter().zip(&mut sums) {
+                *sum += value * value;
             }
         }
         sums.iter().sum()

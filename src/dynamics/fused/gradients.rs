@@ -39,7 +39,7 @@ enum Task<'a> {
 impl<'a> Tasks<'a> {
     /// For `threads` threads.
     pub fn new(arch: Arch, more: bool, threads: usize) -> Self {
-        let piece = if threads > FEW { [64, 64] } else { [128, 128] };
+        let piece = if threads > FEW { [64, 64] } else { [256, COLUMNS] };
         Self { arch, more, piece, tasks: Vec::new() }
     }
 

@@ -9,10 +9,11 @@ use super::pool::{run, split};
 use super::softmax::{ColumnSums, Exponentials, Part, Scale};
 use crate::dynamics::excitation::FEATURES;
 
-/// Items of a block of columns, and hidden units of a block of rows: constants, since results must
-/// not depend on the number of threads.
+/// Items of a block of columns: a constant, since results must not depend on the number of threads.
 const ITEMS: usize = 512;
-const UNITS: usize = 32;
+/// Hidden units of a block of rows, at most, for up to two threads and for more: the derivatives are
+/// packed again for each. No sum depends on it.
+const UNITS: [usize; 2] = [64, 32];
 /// Scores of a piece, about, and its states: their part of the gradients is summed before it is added.
 const PIECE: usize = 1 << 19;
 const STATES: std::ops::RangeInclusive<usize> = 64..=128;
@@ -186,12 +187,15 @@ impl Head<'_> {
         run(self.threads, work.iter_mut().collect(), |block| {
             self.back(block, seen, (columns, right), totals, accumulate, lifts);
         });
-        let tasks = by_units.chunks_mut(UNITS * items).enumerate().collect();
+        let most = UNITS[usize::from(self.threads > 2)];
+        // Even shares: `gemm` sums the products of one or two rows in another order.
+        let share = hidden.div_ceil(hidden.div_ceil(most));
+        let tasks = by_units.chunks_mut(share * items).enumerate().collect();
         run(self.threads, tasks, |(place, rows)| {
             let units = rows.len() / items;
             for block in &work {
                 self.pieces(seen, block, |states, slopes, more| {
-                    let states = states.columns(place * UNITS, units).t();
+                    let states = states.columns(place * share, units).t();
                     product_into(rows, items, block.first, states, slopes, accumulate || more);
                 });
             }

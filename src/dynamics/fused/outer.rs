@@ -14,9 +14,9 @@ use super::gemm::View;
 use crate::dynamics::packed::kernel::{self, Aligned, Kernel, mul_add, pack_rows};
 
 /// Columns that are copied together: a multiple of every strip.
-pub(super) const COLUMNS: usize = 256;
+pub(super) const COLUMNS: usize = 384;
 /// Rows that are copied together, at most. No sum depends on it.
-const PART: usize = 256;
+const PART: usize = 128;
 /// See [`depth`].
 const DEPTH: usize = 512;
 

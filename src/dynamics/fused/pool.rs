@@ -1,12 +1,14 @@
 //! Independent tasks on a few threads.
 //!
 //! A training step has ten phases, each a fraction of a millisecond: starting a thread for each
-//! costs a tenth of the step. The threads are kept instead, and look for the next phase for a
-//! moment before they sleep.
+//! costs a tenth of the step, and waking one that sleeps still costs a fiftieth. The threads are kept
+//! instead, and while a step is under way they look for its next phase for a moment before they sleep.
 
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
 /// One thread a core, started when first asked for; none where the system refuses. Apart from
 /// rayon's own, so that nobody else's work stands before a step.
@@ -24,14 +26,75 @@ pub(crate) fn threads(asked: usize) -> usize {
     }
 }
 
-/// Do `work` on a thread of the pool, from where the phases of [`run`] begin at once. Where
-/// `asked` is one thread it stays here.
+/// Do `work` on a thread of the pool, from where the phases of [`run`] begin at once; the others stay
+/// awake for them. Where `asked` is one thread it stays here.
 pub(crate) fn inside<R: Send>(asked: usize, work: impl FnOnce() -> R + Send) -> R {
     match &*POOL {
         Some(pool) if threads(asked) > 1 && pool.current_thread_index().is_none() => {
-            pool.install(work)
+            pool.install(|| attended(threads(asked), work))
         }
         _ => work(),
+    }
+}
+
+/// Do `work` here, while the pool's other threads, up to `threads` with this one, stand by.
+fn attended<R>(threads: usize, work: impl FnOnce() -> R) -> R {
+    /// Ends the standing by, and where `work` panics as well.
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+    let over = AtomicBool::new(false);
+    let here = rayon::current_thread_index();
+    rayon::in_place_scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(|_| {
+                // This thread, which waits for a phase to end, does not stand by itself.
+                if rayon::current_thread_index() != here {
+                    stand_by(&over);
+                }
+            });
+        }
+        let _over = Over(&over);
+        work()
+    })
+}
+
+/// Do what the pool has to do until it is `over`, or has had nothing for a while.
+fn stand_by(over: &AtomicBool) {
+    let mut patience = Patience::default();
+    while !over.load(Ordering::Acquire) {
+        if rayon::yield_now() == Some(Yield::Executed) {
+            patience = Patience::default();
+        } else if !patience.wait() {
+            return;
+        }
+    }
+}
+
+/// Waits for what another thread is about to do.
+#[derive(Default)]
+struct Patience {
+    waits: u32,
+}
+
+impl Patience {
+    /// Waits that keep the core, and then lend it to whoever asks: together some hundredths of a
+    /// millisecond, and about a millisecond.
+    const SPINS: u32 = 64;
+    const MOST: u32 = 1024;
+
+    /// Wait for some hundreds of nanoseconds; whether to wait again.
+    fn wait(&mut self) -> bool {
+        self.waits += 1;
+        if self.waits <= Self::SPINS {
+            (0..16).for_each(|_| spin_loop());
+        } else {
+            std::thread::yield_now();
+        }
+        self.waits < Self::MOST
     }
 }
 
@@ -56,15 +119,18 @@ pub(crate) fn run<T: Send>(asked: usize, tasks: Vec<T>, work: impl Fn(T) + Sync)
         return tasks.into_iter().for_each(work);
     }
     let queue = Mutex::new(tasks.into_iter());
+    let busy = AtomicUsize::new(0);
     let labour = || {
+        busy.fetch_add(1, Ordering::Relaxed);
         loop {
             // A statement of its own, so that the lock is released before the work.
             let task = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             match task {
                 Some(task) => work(task),
-                None => return,
+                None => break,
             }
         }
+        busy.fetch_sub(1, Ordering::Relaxed);
     };
     inside(threads, || {
         rayon::scope(|scope| {
@@ -72,6 +138,9 @@ pub(crate) fn run<T: Send>(asked: usize, tasks: Vec<T>, work: impl Fn(T) + Sync)
                 scope.spawn(|_| labour());
             }
             labour();
+            // The scope waits as well, and sees what the others wrote, but it goes to sleep sooner.
+            let mut patience = Patience::default();
+            while busy.load(Ordering::Relaxed) > 0 && patience.wait() {}
         });
     });
 }
@@ -102,5 +171,38 @@ mod tests {
             assert_eq!(done, [1; 23]);
         }
         run(3, Vec::<u8>::new(), |_| unreachable!());
+    }
+
+    #[test]
+    fn steps_of_several_callers_share_the_threads() {
+        let step = || {
+            let mut done = [0u32; 23];
+            for phase in 1..=5 {
+                run(0, done.iter_mut().collect(), |count| *count += 1);
+                assert_eq!(done, [phase; 23]);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| (0..200).for_each(|_| inside(0, step)));
+            }
+        });
+    }
+
+    #[test]
+    fn a_panic_of_a_step_reaches_its_caller_and_the_next_step_runs() {
+        let panicked = std::panic::catch_unwind(|| inside(0, || panic!("inside the step")));
+        assert!(panicked.is_err());
+        let panicked = std::panic::catch_unwind(|| {
+            inside(0, || run(0, (0..9).collect(), |task| assert!(task < 5, "of a task")));
+        });
+        assert!(panicked.is_err());
+        let sum = AtomicUsize::new(0);
+        inside(0, || {
+            run(0, vec![1, 2, 3], |n| {
+                sum.fetch_add(n, Ordering::Relaxed);
+            });
+        });
+        assert_eq!(sum.into_inner(), 6);
     }
 }
