@@ -18,6 +18,9 @@ static POOL: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     pool.inspect_err(|error| tracing::warn!("training on one thread: {error}")).ok()
 });
 
+/// Threads that stay awake for a step: phases of a batch of usual size have no more tasks than a few.
+const AWAKE: usize = 8;
+
 /// `asked` threads, or one a core where it is 0.
 pub(crate) fn threads(asked: usize) -> usize {
     match asked {
@@ -37,7 +40,7 @@ pub(crate) fn inside<R: Send>(asked: usize, work: impl FnOnce() -> R + Send) -> 
     }
 }
 
-/// Do `work` here, while the pool's other threads, up to `threads` with this one, stand by.
+/// Do `work` here, while others of the pool's threads, up to `threads` with this one, stand by.
 fn attended<R>(threads: usize, work: impl FnOnce() -> R) -> R {
     /// Ends the standing by, and where `work` panics as well.
     struct Over<'a>(&'a AtomicBool);
@@ -49,7 +52,7 @@ fn attended<R>(threads: usize, work: impl FnOnce() -> R) -> R {
     let over = AtomicBool::new(false);
     let here = rayon::current_thread_index();
     rayon::in_place_scope(|scope| {
-        for _ in 1..threads {
+        for _ in 1..threads.min(AWAKE) {
             scope.spawn(|_| {
                 // This thread, which waits for a phase to end, does not stand by itself.
                 if rayon::current_thread_index() != here {
