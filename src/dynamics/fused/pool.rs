@@ -6,7 +6,7 @@
 
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
@@ -40,35 +40,34 @@ pub(crate) fn inside<R: Send>(asked: usize, work: impl FnOnce() -> R + Send) -> 
     }
 }
 
-/// Do `work` here, while others of the pool's threads, up to `threads` with this one, stand by.
+/// Do `work` here, while others of the pool's threads, up to `threads` with this one, stand by. Nobody
+/// waits for these: what they find to do may be somebody else's whole step.
 fn attended<R>(threads: usize, work: impl FnOnce() -> R) -> R {
     /// Ends the standing by, and where `work` panics as well.
-    struct Over<'a>(&'a AtomicBool);
-    impl Drop for Over<'_> {
+    struct Over(Arc<AtomicBool>);
+    impl Drop for Over {
         fn drop(&mut self) {
-            self.0.store(true, Ordering::Release);
+            self.0.store(true, Ordering::Relaxed);
         }
     }
-    let over = AtomicBool::new(false);
+    let over = Over(Arc::default());
     let here = rayon::current_thread_index();
-    rayon::in_place_scope(|scope| {
-        for _ in 1..threads.min(AWAKE) {
-            scope.spawn(|_| {
-                // This thread, which waits for a phase to end, does not stand by itself.
-                if rayon::current_thread_index() != here {
-                    stand_by(&over);
-                }
-            });
-        }
-        let _over = Over(&over);
-        work()
-    })
+    for _ in 1..threads.min(AWAKE) {
+        let over = Arc::clone(&over.0);
+        rayon::spawn(move || {
+            // This thread, which waits for a phase to end, does not stand by itself.
+            if rayon::current_thread_index() != here {
+                stand_by(&over);
+            }
+        });
+    }
+    work()
 }
 
 /// Do what the pool has to do until it is `over`, or has had nothing for a while.
 fn stand_by(over: &AtomicBool) {
     let mut patience = Patience::default();
-    while !over.load(Ordering::Acquire) {
+    while !over.load(Ordering::Relaxed) {
         if rayon::yield_now() == Some(Yield::Executed) {
             patience = Patience::default();
         } else if !patience.wait() {
