@@ -1,14 +1,11 @@
 //! Which finished run a page looks at.
 
-use eframe::egui::Ui;
+use eframe::egui::{Color32, TextStyle, Ui};
 
 use super::background::Background;
 use super::session::Session;
 use super::widgets::combo;
 use crate::runs::{RunEntry, RunState};
-
-/// Letters of an id that fit the box.
-const FITS: usize = 27;
 
 /// Finished runs, newest first, and the one that was chosen of them.
 #[derive(Default)]
@@ -76,13 +73,10 @@ impl RunChoice {
             Some(summary) => format!("{} · {}", summary.data.name, entry.id),
             None => entry.id.clone(),
         };
-        let mut shown: String = current.chars().take(FITS).collect();
-        if shown.len() < current.len() {
-            shown.pop();
-            shown.push('…');
-        }
+        let shown = fitting(ui, &current);
+        let hover = self.run().map(title);
         let mut picked = None;
-        combo(ui, "Run", &shown, |ui| {
+        let response = combo(ui, "Run", &shown, |ui| {
             ui.set_min_width(380.0);
             for entry in &self.runs {
                 if ui.selectable_label(entry.id == current, title(entry)).clicked() {
@@ -91,12 +85,58 @@ impl RunChoice {
                 }
             }
         });
+        if let Some(hover) = hover {
+            response.on_hover_text(hover);
+        }
         match picked {
             Some(picked) if picked != current => {
                 self.chosen = picked;
                 true
             }
             _ => false,
+        }
+    }
+}
+
+/// `id`, or its end where a box has no room for all of it: what tells runs apart comes last.
+fn fitting(ui: &Ui, id: &str) -> String {
+    let spacing = ui.spacing();
+    let around = 2.0 * spacing.button_padding.x + spacing.icon_spacing + spacing.icon_width;
+    let room = ui.available_width() - around;
+    let font = TextStyle::Button.resolve(ui.style());
+    let fits = |text: &str| {
+        let galley = ui.painter().layout_no_wrap(text.to_owned(), font.clone(), Color32::WHITE);
+        galley.rect.width() <= room
+    };
+    if fits(id) {
+        return id.to_owned();
+    }
+    let mut ends = id.char_indices().skip(1).map(|(at, _)| format!("…{}", &id[at..]));
+    ends.find(|end| fits(end)).unwrap_or_else(|| "…".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use egui_kittest::Harness;
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_shown_whole_or_its_end() {
+        let id = "20261128-145423-gru-ode-s42-5a0d";
+        for (width, whole) in [(500.0, true), (160.0, false), (1.0, false)] {
+            let mut shown = String::new();
+            let mut harness = Harness::new_ui(|ui| {
+                ui.set_max_width(width);
+                shown = fitting(ui, id);
+            });
+            harness.run();
+            drop(harness);
+            assert_eq!(shown == id, whole, "{width} {shown}");
+            if let Some(end) = shown.strip_prefix('…') {
+                assert!(id.ends_with(end), "{shown}");
+                assert!(width < 100.0 || end.ends_with("s42-5a0d"), "{shown}");
+            }
         }
     }
 }
