@@ -12,7 +12,7 @@ pub use layout::{
     card, columns, dialog, empty_state, notice, page_header, page_scroll, progress_bar, section,
     split_left, split_right, split_rows,
 };
-pub use setting::{choice_row, combo, number_field_row, setting_row, text_field};
+pub use setting::{choice_row, combo, number_field_row, row, setting_row, text_field};
 pub use slider::{Range as SliderRange, Scale, slider_row, value_slider};
 pub use stat::{HistogramBar, histogram, legend_dot, stat};
 pub use table::{Cell, Column, grid_table, pick_table};

@@ -101,7 +101,7 @@ fn number(
 }
 
 /// A label at the left and a control at the right.
-fn row<R>(ui: &mut Ui, label: &str, help: &str, control: impl FnOnce(&mut Ui) -> R) -> R {
+pub fn row<R>(ui: &mut Ui, label: &str, help: &str, control: impl FnOnce(&mut Ui) -> R) -> R {
     let palette = palette(ui);
     ui.horizontal(|ui| {
         let text = RichText::new(label).color(palette.text);

@@ -8,7 +8,7 @@ use crate::workbench::commands::{Command, PageId};
 use crate::workbench::session::Session;
 use crate::workbench::theme::UNIT;
 use crate::workbench::widgets::{
-    card, empty_state, number_field_row, primary, progress_bar, setting_row,
+    card, empty_state, number_field_row, primary, progress_bar, row, setting_row,
 };
 
 /// Heights of the two parts of the page that invite to switch the server on.
@@ -58,8 +58,8 @@ impl LivePage {
             let place = |rect| UiBuilder::new().max_rect(rect);
             ui.scope_builder(place(upper).id_salt("invitation"), |ui| self.invite(ui, session));
             ui.scope_builder(place(lower).id_salt("settings"), |ui| {
-                self.runs.ui(ui);
-                ui.add_space(UNIT);
+                let help = "The finished run whose model answers.";
+                row(ui, "Model", help, |ui| self.runs.ui(ui));
                 number_field_row(ui, &mut session.config, "server.port");
                 for key in ["server.host", "reasoner.kind"] {
                     setting_row(ui, &mut session.config, key);
