@@ -5,7 +5,7 @@ use pulp::Arch;
 
 use super::beside::{Beside, Lifts};
 use super::gemm::{View, product, product_into};
-use super::pool::{run, split};
+use super::pool::{run, shares, split};
 use super::softmax::{ColumnSums, Exponentials, Part, Scale};
 use crate::dynamics::excitation::FEATURES;
 
@@ -21,8 +21,8 @@ const STATES: std::ops::RangeInclusive<usize> = 64..=128;
 /// them.
 const SCORES: usize = 1 << 21;
 const PIECES: usize = 4;
-/// So few states are left to themselves: `gemm` sums their products in another order, and results must
-/// not depend on how many pieces go together.
+/// So few states are left to themselves, and so few units are no share: `gemm` sums the products of so few
+/// rows in another order, and results must not depend on how many go together.
 const FEW: usize = 2;
 
 /// Buffers, used again from step to step.
@@ -188,14 +188,13 @@ impl Head<'_> {
             self.back(block, seen, (columns, right), totals, accumulate, lifts);
         });
         let most = UNITS[usize::from(self.threads > 2)];
-        // Even shares: `gemm` sums the products of one or two rows in another order.
-        let share = hidden.div_ceil(hidden.div_ceil(most));
-        let tasks = by_units.chunks_mut(share * items).enumerate().collect();
-        run(self.threads, tasks, |(place, rows)| {
-            let units = rows.len() / items;
+        // Even shares, none of [`FEW`].
+        let units: Vec<_> = shares(by_units.len() / items, most).collect();
+        let rows = split(by_units, units.iter().map(|units| units.len() * items));
+        run(self.threads, units.into_iter().zip(rows).collect(), |(units, rows)| {
             for block in &work {
                 self.pieces(seen, block, |states, slopes, more| {
-                    let states = states.columns(place * share, units).t();
+                    let states = states.columns(units.start, units.len()).t();
                     product_into(rows, items, block.first, states, slopes, accumulate || more);
                 });
             }
@@ -352,6 +351,13 @@ fn combine(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_share_of_the_units_has_few() {
+        for (hidden, most) in (4..=1024).flat_map(|hidden| UNITS.map(|most| (hidden, most))) {
+            assert!(shares(hidden, most).all(|share| share.len() > FEW), "{hidden} by {most}");
+        }
+    }
 
     #[test]
     fn chunks_are_whole_pieces_but_for_the_last_and_few_states_are_left_to_themselves() {

@@ -11,6 +11,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd};
 
 use super::gemm::View;
+use super::pool::shares;
 use crate::dynamics::packed::kernel::{self, Aligned, Kernel, mul_add, pack_rows};
 
 /// Columns that are copied together: a multiple of every strip.
@@ -72,9 +73,8 @@ impl Outer<'_> {
         let mut carried = Aligned::zeros(strips(columns) * width * out.len());
         for first in (0..rows).step_by(depth) {
             let here = first..rows.min(first + depth);
-            let part = here.len().div_ceil(here.len().div_ceil(PART));
-            for from in here.clone().step_by(part) {
-                let part = from..here.end.min(from + part);
+            for part in shares(here.len(), PART) {
+                let part = first + part.start..first + part.end;
                 let size = part.len() * width;
                 for left in (0..columns).step_by(COLUMNS) {
                     let count = COLUMNS.min(columns - left);

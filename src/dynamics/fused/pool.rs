@@ -5,6 +5,7 @@
 //! instead, and while a step is under way they look for its next phase for a moment before they sleep.
 
 use std::hint::spin_loop;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -147,6 +148,12 @@ pub(crate) fn run<T: Send>(asked: usize, tasks: Vec<T>, work: impl Fn(T) + Sync)
     });
 }
 
+/// `all` things in as few shares of at most `most` as there can be, which differ by one at most.
+pub(super) fn shares(all: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = all.div_ceil(most);
+    (0..count).map(move |place| place * all / count..(place + 1) * all / count)
+}
+
 /// Cut `values` into consecutive pieces of the given lengths.
 pub(crate) fn split<T>(
     mut values: &mut [T],
@@ -173,6 +180,21 @@ mod tests {
             assert_eq!(done, [1; 23]);
         }
         run(3, Vec::<u8>::new(), |_| unreachable!());
+    }
+
+    #[test]
+    fn shares_are_even() {
+        assert_eq!(shares(7, 3).collect::<Vec<_>>(), [0..2, 2..4, 4..7]);
+        for (all, most) in (0..1100).flat_map(|all| [1, 32, 64, 128].map(|most| (all, most))) {
+            let mut end = 0;
+            for share in shares(all, most) {
+                assert_eq!(share.start, end);
+                end = share.end;
+                let even = all / all.div_ceil(most);
+                assert!((even..=even + 1).contains(&share.len()) && share.len() <= most);
+            }
+            assert_eq!(end, all);
+        }
     }
 
     #[test]
