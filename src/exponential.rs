@@ -1,17 +1,22 @@
 //! Exponentials of negative numbers, without a branch, a table or a call, so that loops over them
 //! vectorise. Only for code that [`pulp`] dispatches: they are always inlined.
 
+use pulp::Simd;
+
 /// 1.5 · 2²³: adding it rounds to an integer, which then stands in the lowest bits.
 const ROUND: f32 = 12_582_912.0;
+/// ln 2 in two parts, the first short enough that n times it is exact.
+const LN2_HIGH: f32 = 0.693_359_4;
+const LN2_LOW: f32 = -2.121_944_4e-4;
+/// (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, the Cephes polynomial (Moshier 1992), from the highest power down.
+const SERIES: [f32; 6] =
+    [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
 
 /// (q, 2ⁿ) with eˣ = 2ⁿ (1 + q), for −87 ≤ x ≤ 0; NaN stays NaN in q.
 ///
 /// x = n ln 2 + r with |r| ≤ ln 2 / 2 (Cody & Waite 1980); q = eʳ − 1.
 #[inline(always)]
 pub fn split_exp(x: f32) -> (f32, f32) {
-    /// ln 2 in two parts, the first short enough that n times it is exact.
-    const LN2_HIGH: f32 = 0.693_359_4;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = (x - n * LN2_HIGH) - n * LN2_LOW;
@@ -28,15 +33,45 @@ pub fn exp2(x: f32) -> f32 {
     power + power * exp_m1_near_0((x - (shifted - ROUND)) * std::f32::consts::LN_2)
 }
 
-/// eʳ − 1 for |r| ≤ ln 2 / 2, by the Cephes polynomial (Moshier 1992).
+/// eˣ of `K` vectors for −87 ≤ x ≤ 0, the same to the bit as by [`split_exp`]; NaN stays NaN. They take
+/// every step together: the steps of one wait for each other, and a processor does not look far enough
+/// ahead to fill the gaps with the next vector's.
+#[inline(always)]
+pub fn exp_together<S: Simd, const K: usize>(simd: S, x: [S::f32s; K]) -> [S::f32s; K] {
+    let all = |value| simd.splat_f32s(value);
+    let (mut r, mut shifted, mut p) = (x, x, [all(SERIES[0]); K]);
+    for x in &mut shifted {
+        *x = simd.add_f32s(simd.mul_f32s(*x, all(std::f32::consts::LOG2_E)), all(ROUND));
+    }
+    for (r, shifted) in r.iter_mut().zip(shifted) {
+        let n = simd.sub_f32s(shifted, all(ROUND));
+        *r = simd.sub_f32s(*r, simd.mul_f32s(n, all(LN2_HIGH)));
+        *r = simd.sub_f32s(*r, simd.mul_f32s(n, all(LN2_LOW)));
+    }
+    for c in &SERIES[1..] {
+        for (p, r) in p.iter_mut().zip(r) {
+            *p = simd.add_f32s(simd.mul_f32s(*p, r), all(*c));
+        }
+    }
+    for (p, r) in p.iter_mut().zip(r) {
+        *p = simd.add_f32s(simd.mul_f32s(simd.mul_f32s(*p, r), r), r);
+    }
+    for (p, shifted) in p.iter_mut().zip(shifted) {
+        // As power_of_2.
+        let n = simd.add_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(127));
+        let power = simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(n, simd.splat_u32s(23)));
+        *p = simd.add_f32s(power, simd.mul_f32s(power, *p));
+    }
+    p
+}
+
+/// eʳ − 1 for |r| ≤ ln 2 / 2.
 #[inline(always)]
 fn exp_m1_near_0(r: f32) -> f32 {
-    let mut p = 1.987_569_1e-4;
-    p = p * r + 1.398_199_9e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 1.666_666_5e-1;
-    p = p * r + 0.5;
+    let mut p = SERIES[0];
+    for c in &SERIES[1..] {
+        p = p * r + c;
+    }
     p * r * r + r
 }
 

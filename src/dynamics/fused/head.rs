@@ -8,6 +8,7 @@ use super::gemm::{View, product, product_into};
 use super::pool::{run, shares, split};
 use super::softmax::{ColumnSums, Exponentials, Part, Scale};
 use crate::dynamics::excitation::FEATURES;
+use crate::dynamics::packed::kernel;
 
 /// Items of a block of columns: a constant, since results must not depend on the number of threads.
 const ITEMS: usize = 512;
@@ -21,6 +22,8 @@ const STATES: std::ops::RangeInclusive<usize> = 64..=128;
 /// them.
 const SCORES: usize = 1 << 21;
 const PIECES: usize = 4;
+/// States whose derivatives one task puts together.
+const SUMMED: usize = 32;
 /// So few states are left to themselves, and so few units are no share: `gemm` sums the products of so few
 /// rows in another order, and results must not depend on how many go together.
 const FEW: usize = 2;
@@ -199,12 +202,15 @@ impl Head<'_> {
                 });
             }
         });
-        states.fill(0.0);
-        for block in &work {
-            for (sum, part) in states.iter_mut().zip(&*block.by_state) {
-                *sum += part;
+        let share = SUMMED * hidden;
+        run(self.threads, states.chunks_mut(share).enumerate().collect(), |(place, sums)| {
+            sums.fill(0.0);
+            for block in &work {
+                for (sum, part) in sums.iter_mut().zip(&block.by_state[place * share..]) {
+                    *sum += part;
+                }
             }
-        }
+        });
         let mut by_lift = Vec::new();
         for block in &work {
             by_lift.resize(block.by_lift.len(), [0.0; FEATURES]);
@@ -270,7 +276,7 @@ impl Head<'_> {
             if let (Some(place), false) = (here, count) {
                 scores[place] = IGNORED;
             }
-            let (most, sum) = self.arch.dispatch(Exponentials { scores: &mut *scores, bias });
+            let (most, sum) = kernel::run(self.arch, Exponentials { scores: &mut *scores, bias });
             *part = Part { most, sum, right };
             // While the features are at hand.
             let pull = |lifts: &Lifts<'_>| lifts.pull(row, block.first, scores, &kept);
