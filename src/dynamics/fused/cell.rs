@@ -23,17 +23,21 @@ impl NullaryFnOnce for Gates<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let hidden = self.after.len();
-        let before = &self.before[..hidden];
-        let (reset, update, new) = thirds_mut(self.input, hidden);
-        let (reset_h, update_h, new_h) = thirds(self.from_state, hidden);
-        let (reset_b, update_b, new_b) = thirds(self.b_input, hidden);
-        for j in 0..hidden {
-            let r = sigmoid((reset[j] + reset_b[j]) + reset_h[j]);
-            let z = sigmoid((update[j] + update_b[j]) + update_h[j]);
-            let n = tanh((new[j] + new_b[j]) + r * new_h[j]);
-            (reset[j], update[j], new[j]) = (r, z, n);
-            self.after[j] = n + z * (before[j] - n);
+        let Self { input, from_state, b_input, before, after } = self;
+        let hidden = after.len();
+        let (gates, new) = input.split_at_mut(2 * hidden);
+        let (gates_h, new_h) = from_state.split_at(2 * hidden);
+        let (gates_b, new_b) = b_input.split_at(2 * hidden);
+        // One after the other: all in one loop is too long a chain for a processor to look past.
+        for ((gate, b), h) in gates.iter_mut().zip(gates_b).zip(gates_h) {
+            *gate = sigmoid((*gate + b) + h);
+        }
+        let (reset, update) = gates.split_at(hidden);
+        for (((new, b), h), r) in new.iter_mut().zip(new_b).zip(new_h).zip(reset) {
+            *new = tanh((*new + b) + r * h);
+        }
+        for (((after, n), z), before) in after.iter_mut().zip(&*new).zip(update).zip(before) {
+            *after = n + z * (before - n);
         }
     }
 }
@@ -74,13 +78,6 @@ impl NullaryFnOnce for GatesBack<'_> {
 }
 
 /// The three gates that lie side by side: r, z, n.
-#[inline(always)]
-fn thirds(values: &[f32], hidden: usize) -> (&[f32], &[f32], &[f32]) {
-    let (reset, rest) = values.split_at(hidden);
-    let (update, new) = rest.split_at(hidden);
-    (reset, update, &new[..hidden])
-}
-
 #[inline(always)]
 fn thirds_mut(values: &mut [f32], hidden: usize) -> (&mut [f32], &mut [f32], &mut [f32]) {
     let (reset, rest) = values.split_at_mut(hidden);

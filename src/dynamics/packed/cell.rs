@@ -50,7 +50,7 @@ impl Cell {
         let gathered = gather(gathered, states, hidden, rows.clone());
         let from_state = room(inner, events.len() * wide);
         self.recurrent.apply(gathered, from_state);
-        let each = gathered.chunks_exact_mut(hidden).zip(from_state.chunks_exact(wide));
+        let each = gathered.chunks_exact_mut(hidden).zip(from_state.chunks_exact_mut(wide));
         match &self.inputs {
             Inputs::Table(table) => {
                 for ((state, from_state), &(_, item)) in each.zip(events.iter()) {
@@ -76,8 +76,8 @@ impl Cell {
 struct Gates<'a> {
     /// x·Wᵢ + bᵢ: r, z, n side by side, `[3H]`.
     input: &'a [f32],
-    /// h·W_h + b_h, likewise.
-    from_state: &'a [f32],
+    /// h·W_h + b_h, likewise; becomes the gates.
+    from_state: &'a mut [f32],
     /// h, `[H]`, and then h′.
     state: &'a mut [f32],
 }
@@ -87,22 +87,20 @@ impl NullaryFnOnce for Gates<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let hidden = self.state.len();
-        let (reset_in, update_in, new_in) = gates(self.input, hidden);
-        let (reset_state, update_state, new_state) = gates(self.from_state, hidden);
-        for (j, state) in self.state.iter_mut().enumerate() {
-            let reset = sigmoid(reset_in[j] + reset_state[j]);
-            let update = sigmoid(update_in[j] + update_state[j]);
-            let new = tanh(new_in[j] + reset * new_state[j]);
-            *state = new + update * (*state - new);
+        let Self { input, from_state, state } = self;
+        let hidden = state.len();
+        let (gates, new) = from_state.split_at_mut(2 * hidden);
+        let (gates_in, new_in) = input.split_at(2 * hidden);
+        // One after the other: all in one loop is too long a chain for a processor to look past.
+        for (gate, x) in gates.iter_mut().zip(gates_in) {
+            *gate = sigmoid(x + *gate);
+        }
+        let (reset, update) = gates.split_at(hidden);
+        for ((new, x), r) in new.iter_mut().zip(new_in).zip(reset) {
+            *new = tanh(x + r * *new);
+        }
+        for ((state, n), z) in state.iter_mut().zip(&*new).zip(update) {
+            *state = n + z * (*state - n);
         }
     }
-}
-
-/// The three gates that lie side by side in `values`: r, z, n.
-#[inline(always)]
-fn gates(values: &[f32], hidden: usize) -> (&[f32], &[f32], &[f32]) {
-    let (reset, rest) = values.split_at(hidden);
-    let (update, new) = rest.split_at(hidden);
-    (reset, update, &new[..hidden])
 }

@@ -60,16 +60,17 @@ impl NullaryFnOnce for Advance<'_> {
     fn call(self) {
         let Self { gates, new, start, point, weight, reach, end, next } = self;
         let hidden = new.len();
-        let (reset, rest) = gates.split_at_mut(hidden);
-        let (update, sums) = rest.split_at_mut(hidden);
-        let sums = &sums[..hidden];
+        let (gates, sums) = gates.split_at_mut(2 * hidden);
+        // One after the other: all in one loop is too long a chain for a processor to look past.
+        gates.iter_mut().for_each(|gate| *gate = sigmoid(*gate));
+        let (reset, update) = gates.split_at(hidden);
+        for ((new, r), sum) in new.iter_mut().zip(reset).zip(&*sums) {
+            *new = tanh(r * sum);
+        }
         let (start, point) = (&start[..hidden], &point[..hidden]);
         let (end, next) = (&mut end[..hidden], &mut next[..hidden]);
         for j in 0..hidden {
-            let (r, u) = (sigmoid(reset[j]), sigmoid(update[j]));
-            let n = tanh(r * sums[j]);
-            (reset[j], update[j], new[j]) = (r, u, n);
-            let slope = (1.0 - u) * (n - point[j]);
+            let slope = (1.0 - update[j]) * (new[j] - point[j]);
             end[j] += weight * slope;
             next[j] = start[j] + reach * slope;
         }
