@@ -3,6 +3,11 @@
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::dynamics::fused::pool::run;
+
+/// Values of a mask that are one task.
+const MASK: usize = 1 << 13;
+
 /// Random numbers of one purpose, derived from what they are for: nothing to save, nothing to lose.
 fn derived(seed: u64, stream: u64, index: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -11,9 +16,39 @@ fn derived(seed: u64, stream: u64, index: u64) -> ChaCha8Rng {
     rng
 }
 
-/// For the dropout masks of one step.
-pub(super) fn step_rng(seed: u64, step: u64) -> ChaCha8Rng {
-    derived(seed, 2, step)
+/// Dropout masks of one step, of `sizes` values: 0 for about a `share` of them, 1 / (1 − share) for the
+/// others. On `threads` threads (0: one a core), which do not change them.
+pub(super) fn masks<const N: usize>(
+    seed: u64,
+    step: u64,
+    share: f64,
+    sizes: [usize; N],
+    threads: usize,
+) -> [Vec<f32>; N] {
+    let kept = (1.0 / (1.0 - share)) as f32;
+    // A value is dropped where 53 bits, as a fraction of all they can be, are below the share.
+    let dropped = (share * (1u64 << 53) as f64).ceil() as u64;
+    let mut all = sizes.map(|size| vec![0.0; size]);
+    let (mut tasks, mut passed) = (Vec::new(), 0);
+    for values in all.iter_mut().flat_map(|mask| mask.chunks_mut(MASK)) {
+        let first = passed;
+        passed += values.len();
+        tasks.push((first, values));
+    }
+    run(threads, tasks, |(first, values)| {
+        let mut rng = derived(seed, 2, step);
+        // Two words a value.
+        rng.set_word_pos(rng.get_word_pos() + 2 * first as u128);
+        let mut drawn = [0u64; 64];
+        for values in values.chunks_mut(drawn.len()) {
+            let drawn = &mut drawn[..values.len()];
+            rng.fill(&mut *drawn);
+            for (value, drawn) in values.iter_mut().zip(drawn) {
+                *value = if *drawn >> 11 < dropped { 0.0 } else { kept };
+            }
+        }
+    });
+    all
 }
 
 /// For the items drawn at one step.
@@ -71,9 +106,17 @@ mod tests {
     }
 
     #[test]
-    fn dropout_draws_of_two_steps_do_not_overlap() {
-        let draw = |step| step_rng(1, step).random::<u64>();
-        assert_eq!(draw(1), draw(1));
-        assert_ne!(draw(1), draw(2));
+    fn masks_are_drawn_one_value_after_the_other_whatever_the_threads() {
+        let sizes = [2 * MASK + 77, 901];
+        for share in [0.1, 0.25, 0.45, 0.999] {
+            let mut rng = derived(3, 2, 5);
+            let kept = (1.0 / (1.0 - share)) as f32;
+            let mut draw = || if rng.random::<f64>() < share { 0.0 } else { kept };
+            let expected = sizes.map(|size| (0..size).map(|_| draw()).collect::<Vec<f32>>());
+            for threads in [1, 3] {
+                assert_eq!(masks(3, 5, share, sizes, threads), expected, "{share}");
+            }
+            assert_ne!(masks(3, 6, share, sizes, 1), expected, "of another step");
+        }
     }
 }

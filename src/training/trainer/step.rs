@@ -1,9 +1,7 @@
 //! One optimiser step: a batch, its loss, the gradients and the update.
 
-use rand::RngExt;
-
 use super::Training;
-use super::random::{behind, negatives_rng, step_rng};
+use super::random::{behind, masks, negatives_rng};
 use crate::dynamics::batch::Batch;
 use crate::dynamics::fused::{Dropout, Negatives, Surroundings};
 use crate::settings::Targets;
@@ -87,18 +85,16 @@ impl Training<'_> {
         if share <= 0.0 {
             return None;
         }
-        let mut rng = step_rng(config.training.seed as u64, self.position.step);
-        let mut mask = |rows: usize| -> Vec<f32> {
-            let kept = (1.0 / (1.0 - share)) as f32;
-            let size = rows * config.model.hidden;
-            (0..size).map(|_| if rng.random::<f64>() < share { 0.0 } else { kept }).collect()
-        };
         let every = batch.rows * batch.len;
         let states = match config.model.targets {
             _ if config.model.solver.is_attention() => 2 * config.model.blocks * every,
             Targets::All => every,
             Targets::Last => batch.rows,
         };
-        Some(Dropout { input: mask(every), state: mask(states) })
+        let sizes = [every, states].map(|rows| rows * config.model.hidden);
+        let seed = config.training.seed as u64;
+        let threads = self.task.threads.unwrap_or_default();
+        let [input, state] = masks(seed, self.position.step, share, sizes, threads);
+        Some(Dropout { input, state })
     }
 }
