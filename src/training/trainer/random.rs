@@ -44,7 +44,9 @@ pub(super) fn masks<const N: usize>(
             let drawn = &mut drawn[..values.len()];
             rng.fill(&mut *drawn);
             for (value, drawn) in values.iter_mut().zip(drawn) {
-                *value = if *drawn >> 11 < dropped { 0.0 } else { kept };
+                // All bits or none, since a branch could not be foreseen.
+                let all = u32::from(*drawn >> 11 >= dropped).wrapping_neg();
+                *value = f32::from_bits(kept.to_bits() & all);
             }
         }
     });
