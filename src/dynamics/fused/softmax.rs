@@ -52,8 +52,10 @@ impl Kernel for Exponentials<'_> {
                 *top = simd.select_f32s(simd.greater_than_f32s(*score, *top), *score, *top);
             }
         }
-        let tops = tops.map(|top| simd.reduce_max_f32s(top));
-        let mut most = tops.into_iter().fold(f32::NEG_INFINITY, f32::max);
+        let mut most = f32::NEG_INFINITY;
+        for top in tops {
+            most = most.max(simd.reduce_max_f32s(top));
+        }
         for (score, bias) in rest.iter_mut().zip(bias_rest) {
             *score += bias;
             most = most.max(*score);
