@@ -16,15 +16,15 @@ fn derived(seed: u64, stream: u64, index: u64) -> ChaCha8Rng {
     rng
 }
 
-/// Dropout masks of one step, of `sizes` values: 0 for about a `share` of them, 1 / (1 − share) for the
+/// Both dropout masks of one step, of `sizes` values: 0 for about a `share` of them, 1 / (1 − share) for the
 /// others. On `threads` threads (0: one a core), which do not change them.
-pub(super) fn masks<const N: usize>(
+pub(super) fn masks(
     seed: u64,
     step: u64,
     share: f64,
-    sizes: [usize; N],
+    sizes: [usize; 2],
     threads: usize,
-) -> [Vec<f32>; N] {
+) -> [Vec<f32>; 2] {
     let kept = (1.0 / (1.0 - share)) as f32;
     // A value is dropped where 53 bits, as a fraction of all they can be, are below the share.
     let dropped = (share * (1u64 << 53) as f64).ceil() as u64;

@@ -62,7 +62,9 @@ impl NullaryFnOnce for Advance<'_> {
         let hidden = new.len();
         let (gates, sums) = gates.split_at_mut(2 * hidden);
         // One after the other: all in one loop is too long a chain for a processor to look past.
-        gates.iter_mut().for_each(|gate| *gate = sigmoid(*gate));
+        for gate in &mut *gates {
+            *gate = sigmoid(*gate);
+        }
         let (reset, update) = gates.split_at(hidden);
         for ((new, r), sum) in new.iter_mut().zip(reset).zip(&*sums) {
             *new = tanh(r * sum);
