@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::arguments::Common;
-use crate::jobs::{self, Context, Control};
+use crate::jobs::{self, Context, Control, Progress};
 use crate::settings::{Config, Kind};
 
 /// Print one JSON object.
@@ -17,8 +17,12 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
-/// A context whose progress goes to stderr at most every two seconds and whose events go to
-/// `event`; Ctrl-C cancels it.
+/// How often progress goes to stderr at most: what is being done, and how far it is.
+const NEWS: Duration = Duration::from_secs(2);
+const SHARE: Duration = Duration::from_secs(10);
+
+/// A context whose progress goes to stderr now and then and whose events go to `event`; Ctrl-C cancels
+/// it.
 pub fn context<E: Send + 'static>(
     common: &Common,
     event: impl Fn(E) + Send + Sync + 'static,
@@ -33,21 +37,22 @@ pub fn context<E: Send + 'static>(
         stop.cancel();
     })?;
     let quiet = common.quiet;
-    let last = Mutex::new((Instant::now(), String::new()));
+    let last = Mutex::new((Instant::now(), Progress::default()));
     Ok(jobs::detached(control, move |progress, events| {
         for one in events {
             event(one);
         }
         let Ok(mut last) = last.lock() else { return };
-        let due = last.0.elapsed() > Duration::from_secs(2);
-        if quiet || !due || progress.message == last.1 || progress.message.is_empty() {
+        let wait = if progress.message == last.1.message { SHARE } else { NEWS };
+        let due = last.0.elapsed() > wait && *progress != last.1;
+        if quiet || !due || progress.message.is_empty() {
             return;
         }
         match progress.fraction {
             Some(share) => eprintln!("{:3.0} %  {}", 100.0 * share, progress.message),
             None => eprintln!("       {}", progress.message),
         }
-        *last = (Instant::now(), progress.message.clone());
+        *last = (Instant::now(), progress.clone());
     }))
 }
 

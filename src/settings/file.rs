@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Config, SettingError};
+use super::{Config, DataSettings, SettingError};
 
 /// A named config that ships with the product.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +87,12 @@ pub const PRESETS: &[Preset] = &[
         text: include_str!("../../presets/experiment-ingredients.toml"),
     },
 ];
+
+/// Name of the preset that fits the data of `source` where none is named: the built-in set's own, or
+/// the field's usual protocol.
+pub fn preset_for(source: &str) -> &'static str {
+    if source == DataSettings::default().source { "drift" } else { "leave-one-out" }
+}
 
 impl Preset {
     /// Its config.

@@ -9,7 +9,7 @@ mod sections;
 mod space;
 mod value;
 
-pub use file::{PRESETS, Preset};
+pub use file::{PRESETS, Preset, preset_for};
 pub use sections::*;
 pub use space::{Axis, Range, Space, SpaceError};
 pub use value::{Kind, SettingError, SettingValue, Value};
@@ -57,6 +57,26 @@ impl Config {
             || model.learns_time_scale()
             || training.mask_seen
             || training.averaging > 0.0
+    }
+
+    /// The setting that drawn items (`training.negatives`) do not go with, where one is on.
+    pub fn not_sampled_with(&self) -> Option<&'static str> {
+        let Self { model, training, .. } = self;
+        match () {
+            () if model.item_dynamics != ItemDynamics::None => Some("model.item_dynamics"),
+            () if training.mask_seen => Some("training.mask_seen"),
+            () if training.averaging > 0.0 => Some("training.averaging"),
+            () => None,
+        }
+    }
+
+    /// The same on the data of `other`: where it comes from, and how it is read.
+    #[must_use]
+    pub fn on_data_of(mut self, other: &Self) -> Self {
+        self.data.source.clone_from(&other.data.source);
+        self.data.columns.clone_from(&other.data.columns);
+        self.data.items_file.clone_from(&other.data.items_file);
+        self
     }
 
     /// All settings in the order of the file.

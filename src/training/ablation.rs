@@ -12,7 +12,7 @@ use crate::dynamics::device::{self, DeviceInfo};
 use crate::dynamics::parameters;
 use crate::jobs::{Cancelled, Context, panic_message};
 use crate::runs::{AblationTable, LatencyRecord, RunDir, RunStore};
-use crate::settings::{Config, ItemDynamics, Solver};
+use crate::settings::{Config, Solver};
 
 /// The models named in `ablation.models`, without repetition.
 ///
@@ -186,14 +186,8 @@ pub fn resume(
 /// Whether these settings go together.
 pub(super) fn check(config: &Config) -> Result<(), TrainError> {
     parameters::check(&config.model)?;
-    let Config { model, training, .. } = config;
-    match training.negatives {
-        0 => Ok(()),
-        _ if model.item_dynamics != ItemDynamics::None => {
-            Err(TrainError::Sampled("model.item_dynamics"))
-        }
-        _ if training.mask_seen => Err(TrainError::Sampled("training.mask_seen")),
-        _ if training.averaging > 0.0 => Err(TrainError::Sampled("training.averaging")),
+    match config.not_sampled_with() {
+        Some(key) if config.training.negatives > 0 => Err(TrainError::Sampled(key)),
         _ => Ok(()),
     }
 }

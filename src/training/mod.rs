@@ -24,6 +24,7 @@ pub mod reference;
 mod schedule;
 pub mod scorer;
 pub mod several;
+mod time_left;
 pub mod trainer;
 pub mod tuning;
 
@@ -32,3 +33,4 @@ pub use finished::{Finished, Past, valid_ndcg10};
 pub use merge::merge;
 pub use plan::{Plan, RunKey, TrainEvent};
 pub use prepared::Prepared;
+pub use time_left::TimeLeft;

@@ -167,9 +167,10 @@ fn counted(
     let (outer, shares) = (context.clone(), shares.clone());
     jobs::detached(context.control().clone(), move |_, events| {
         for event in events {
-            if let TrainEvent::Epoch { epoch, .. } = &event {
+            if let TrainEvent::Step { epoch, .. } = &event {
                 // The test is left after the last of them.
-                shares.set(index, 0.99 * (*epoch as f32 / epochs.max(1) as f32).min(1.0), &outer);
+                let done = (*epoch / epochs.max(1) as f64).min(1.0);
+                shares.set(index, 0.99 * done as f32, &outer);
             }
             outer.send(event);
         }

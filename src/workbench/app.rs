@@ -24,7 +24,7 @@ const STORAGE_KEY: &str = "session";
 /// The window's state.
 pub struct App {
     pub(super) session: Session,
-    data: DataPage,
+    pub(super) data: DataPage,
     pub(super) train: TrainPage,
     compare: ComparePage,
     attractor: AttractorPage,

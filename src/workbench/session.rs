@@ -124,9 +124,9 @@ impl Session {
         self.kept.device.parse().unwrap_or_default()
     }
 
-    /// The name of the device that a training would use.
-    pub fn device_label(&self) -> String {
-        let chosen = match self.device() {
+    /// The device that a training would use; none while they are looked for.
+    pub fn chosen_device(&self) -> Option<&DeviceInfo> {
+        match self.device() {
             DeviceChoice::Cpu => self.devices.iter().find(|device| device.is_cpu()),
             DeviceChoice::Named(name) => {
                 self.devices.iter().find(|device| device.name.contains(&name))
@@ -134,8 +134,18 @@ impl Session {
             DeviceChoice::Auto | DeviceChoice::Gpu => {
                 self.devices.iter().find(|device| device.default)
             }
-        };
-        chosen.map_or_else(|| "finding devices…".to_owned(), DeviceInfo::label)
+        }
+    }
+
+    /// Its name.
+    pub fn device_label(&self) -> String {
+        self.chosen_device().map_or_else(|| "finding devices…".to_owned(), DeviceInfo::label)
+    }
+
+    /// Whether the settings are not those of the preset they came from.
+    pub fn is_changed(&self) -> bool {
+        let preset = self.preset.clone();
+        preset.is_some_and(|preset| preset.on_data_of(&self.config) != self.config)
     }
 
     /// Remember a path that was imported.

@@ -9,8 +9,9 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use super::commands::{Command, ExportFormat, PageId};
 use super::{App, Options};
 use crate::runs::RunState;
-use crate::settings::{Protocol, Targets};
 use crate::training::trainer::lost::lose_device;
+
+mod settings;
 
 struct Window {
     harness: Harness<'static, App>,
@@ -131,36 +132,6 @@ fn a_licence_is_shown_before_a_download() {
     assert!(window.shows("Agree and download"));
     window.click(Role::Button, "Cancel");
     assert!(!window.shows("Agree and download"));
-}
-
-#[test]
-fn settings_are_changed_by_their_labels() {
-    let mut window = Window::open();
-    window.click(Role::Button, "Train");
-    window.click(Role::CheckBox, "Euler");
-    assert_eq!(window.harness.state().session.config.ablation.models, "gru,rk4,decay,cfc,gru-ode");
-    window.harness.get_by_role_and_label(Role::Slider, "Hidden size").focus();
-    window.harness.run_steps(2);
-    let before = window.harness.state().session.config.model.hidden;
-    window.harness.key_press(Key::ArrowRight);
-    window.harness.run_steps(2);
-    assert!(window.harness.state().session.config.model.hidden > before);
-}
-
-#[test]
-fn settings_that_would_change_nothing_are_not_shown() {
-    let mut window = Window::open();
-    window.click(Role::Button, "Train");
-    for (targets, protocol, shown) in [
-        (Targets::Last, Protocol::Readme, false),
-        (Targets::All, Protocol::Readme, true),
-        (Targets::All, Protocol::LeaveOneOut, false),
-    ] {
-        let config = &mut window.harness.state_mut().session.config;
-        (config.model.targets, config.evaluation.protocol) = (targets, protocol);
-        window.harness.run_steps(2);
-        assert_eq!(window.shows("Train on whole histories"), shown, "{targets:?} {protocol:?}");
-    }
 }
 
 #[test]

@@ -65,6 +65,8 @@ pub fn frame<'a>(ui: &Ui, name: &str, axes: [&str; 2], ticks: Ticks<'a>) -> Plot
         });
     Plot::new(name)
         .min_size(vec2(40.0, 40.0))
+        // Half of a label of the last mark stands beyond it.
+        .width((ui.available_width() - 3.0 * theme::UNIT).max(40.0))
         .show_background(false)
         .grid_color(palette.grid)
         .set_margin_fraction(Vec2::ZERO)
@@ -130,7 +132,7 @@ fn log_marks(input: GridInput) -> Vec<GridMark> {
 }
 
 /// The smallest of 1, 2, 5 times a power of ten that is at least `value`.
-fn round_up(value: f64) -> f64 {
+pub fn round_up(value: f64) -> f64 {
     let power = 10f64.powf(value.max(1e-12).log10().floor());
     [1.0, 2.0, 5.0]
         .into_iter()

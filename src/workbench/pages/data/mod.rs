@@ -18,7 +18,7 @@ use crate::data::import::{self, ImportOptions};
 use crate::data::stats::stats;
 use crate::data::{Dataset, load};
 use crate::jobs::Context;
-use crate::settings::DataSettings;
+use crate::settings::{DataSettings, preset_for};
 use crate::workbench::background::{Background, Failure, Running};
 use crate::workbench::commands::{Command, tooltip};
 use crate::workbench::format;
@@ -99,6 +99,11 @@ impl DataPage {
         if let Some((source, options)) = self.asked.take() {
             if Path::new(&source).exists() {
                 session.remember(&source);
+            }
+            // Settings that nobody chose follow the kind of data.
+            let (before, fits) = (preset_for(&session.config.data.source), preset_for(&source));
+            if fits != before && session.kept.preset == before && !session.is_changed() {
+                session.ask(Command::ReadPreset(fits.to_owned()));
             }
             let data = &mut session.config.data;
             data.source = source;

@@ -69,6 +69,12 @@ impl Charts {
             let labels = Labels { name: "Training loss", y: "training loss (nats)" };
             self.loss.show(ui, labels, loss, *options, end, &mut self.cursor);
         });
+        if quality.iter().all(|series| series.curves.iter().all(Curve::is_empty)) {
+            card(ui, right, "quality", Some("Validation NDCG@10"), |ui| {
+                empty_state(ui, "No value yet", "One at the end of every epoch.", |_| {});
+            });
+            return;
+        }
         card(ui, right, "quality", None, |ui| {
             // One value an epoch: smoothing would only hide it.
             let options = LineOptions { smoothing: 0.0, log_y: false, ..*options };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use eframe::egui;
 
-use super::{Lower, TrainPage, Training, settings, verdict};
+use super::{Lower, TrainPage, Training, verdict};
 use crate::jobs::{Job, Outcome};
 use crate::runs::AblationTable;
 use crate::training::{Plan, Prepared, TrainError, ablation};
@@ -67,7 +67,7 @@ impl TrainPage {
                 let dir = store.open_run(&id)?;
                 let config = dir.read_config()?;
                 // What is loaded where that is what it was trained on, else loaded anew.
-                let same = settings::with_data_of(config.clone(), &here) == config;
+                let same = config.clone().on_data_of(&here) == config;
                 let prepared = match raw.filter(|_| same) {
                     Some(raw) => Prepared::from_dataset(&raw, &config, context)?,
                     None => Prepared::load(&config, context)?,

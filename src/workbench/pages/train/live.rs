@@ -2,11 +2,17 @@
 
 use crate::jobs::Progress;
 use crate::settings::Solver;
-use crate::training::{RunKey, TrainEvent};
+use crate::training::{RunKey, TimeLeft, TrainEvent};
 use crate::workbench::charts::curves::{Along, Curve, Sample};
 use crate::workbench::charts::lines::Series;
+use crate::workbench::charts::plot::round_up;
 use crate::workbench::format;
 use crate::workbench::theme::Palette;
+
+/// Share of a training up to which the x axis follows the curve, where it has taken so many seconds: a
+/// curve that fills a hair's breadth for hours shows nothing, one of a short training only jumps.
+const EARLY: f64 = 0.05;
+const LONG: f64 = 10.0;
 
 /// How far a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +38,7 @@ pub struct LiveRun {
     pub sequences_per_second: Option<f64>,
     /// Of training so far.
     pub seconds: f64,
-    /// Steps and seconds at which this process started it, to tell its speed.
-    first: Option<(u64, f64)>,
+    left: TimeLeft,
 }
 
 /// A whole training.
@@ -66,7 +71,7 @@ impl Live {
             TrainEvent::Step { run, step, epoch, loss, seconds, sequences_per_second, .. } => {
                 let sample = Sample { step: step as f64, epoch, seconds, value: loss };
                 let Some(live) = self.runs.get_mut(run) else { return };
-                live.first.get_or_insert((step, seconds));
+                live.left.update(step, seconds);
                 live.step = step;
                 live.epoch = epoch;
                 live.loss = Some(loss);
@@ -129,7 +134,7 @@ impl Live {
             valid_ndcg10: None,
             sequences_per_second: None,
             seconds: 0.0,
-            first: None,
+            left: TimeLeft::default(),
         });
         Self {
             runs: runs.collect(),
@@ -160,23 +165,25 @@ impl Live {
         }
     }
 
-    /// How far x will go, where that is known.
+    /// How far the x axis goes, where that is known: to the end of the training, or, while little of a
+    /// long one is done, somewhat further than it has come.
     pub fn end_of(&self, along: Along) -> Option<f64> {
-        match along {
-            Along::Step => Some((self.epochs as u64 * self.steps_per_epoch) as f64),
-            Along::Epoch => Some(self.epochs as f64),
-            Along::Clock => None,
-        }
-        .filter(|end| *end > 0.0)
+        let scale = match along {
+            Along::Step => self.steps_per_epoch as f64,
+            Along::Epoch => 1.0,
+            Along::Clock => return None,
+        };
+        let furthest = self.runs.iter().map(|run| run.epoch).fold(0.0, f64::max);
+        let slow = self.runs.iter().any(|run| run.seconds > LONG);
+        let end = self.epochs as f64 * scale;
+        let begun = slow && furthest < EARLY * self.epochs as f64;
+        let end = if begun { round_up(1.2 * furthest * scale) } else { end };
+        Some(end).filter(|end| *end > 0.0)
     }
 
-    /// Seconds of training that a run still needs at its speed; early stopping may make it less.
+    /// Seconds of training that a run still needs.
     pub fn seconds_left(&self, run: &LiveRun) -> Option<f64> {
-        let (step, seconds) = run.first?;
-        let total = self.epochs as u64 * self.steps_per_epoch;
-        let done = run.step.checked_sub(step).filter(|&done| done > 0)?;
-        let rate = (run.seconds - seconds) / done as f64;
-        Some(rate * total.saturating_sub(run.step) as f64)
+        run.left.seconds(self.epochs as u64 * self.steps_per_epoch)
     }
 
     /// How far all runs are together; `None` while none of them trains.
@@ -274,14 +281,20 @@ mod tests {
     }
 
     #[test]
-    fn time_left_counts_only_what_was_trained_here() {
+    fn the_axis_follows_a_long_training_until_some_of_it_is_done() {
         let mut live = Live::default();
-        live.apply(TrainEvent::Planned { runs: keys(), epochs: 2, steps_per_epoch: 10 });
-        live.apply(TrainEvent::Started { run: 0, id: "a".to_owned(), step: 10 });
-        live.apply(step(0, 11, 100.0));
-        assert_eq!(live.seconds_left(&live.runs[0]), None);
-        live.apply(step(0, 13, 104.0));
-        assert_eq!(live.seconds_left(&live.runs[0]), Some(14.0));
+        live.apply(TrainEvent::Planned { runs: keys(), epochs: 20, steps_per_epoch: 10 });
+        assert_eq!(live.end_of(Along::Epoch), Some(20.0));
+        live.apply(step(0, 3, 9.0));
+        assert_eq!(live.end_of(Along::Epoch), Some(20.0));
+        live.apply(step(0, 4, 12.0));
+        assert_eq!(live.end_of(Along::Epoch), Some(0.5));
+        assert_eq!(live.end_of(Along::Step), Some(5.0));
+        live.apply(step(1, 9, 30.0));
+        assert_eq!(live.end_of(Along::Epoch), Some(2.0));
+        live.apply(step(1, 10, 33.0));
+        assert_eq!(live.end_of(Along::Epoch), Some(20.0));
+        assert_eq!(live.end_of(Along::Clock), None);
     }
 
     #[test]

@@ -130,6 +130,7 @@ impl TrainPage {
                     let help = tooltip(ui.ctx(), &Command::Start, "");
                     empty_state(ui, "Nothing is training", hint, |ui| {
                         ui.label(RichText::new(format!("Start ▶{help}")).small().weak());
+                        settings::advise_sampling(ui, session);
                     });
                 } else {
                     empty_state(ui, "Getting ready", "Data, split and baselines first.", |_| {});
@@ -221,7 +222,7 @@ impl Page for TrainPage {
                 }
             }
             Command::ResetSettings => {
-                session.config = settings::with_data_of(Config::default(), &session.config);
+                session.config = Config::default().on_data_of(&session.config);
                 session.kept.preset = String::new();
                 session.preset = None;
                 session.toasts.done("Every setting is back at its default.");

@@ -35,8 +35,12 @@ pub fn ui(ui: &mut Ui, live: &Live) {
             };
             let left = live.seconds_left(run).filter(|_| training);
             let speed = run.sequences_per_second.filter(|_| training);
-            let epoch =
-                if run.state == State::Done { run.epoch.round() } else { run.epoch.floor() };
+            // One epoch of a large set takes long.
+            let epoch = match run.state {
+                State::Training => format!("{:.2}", run.epoch),
+                State::Done => run.epoch.round().to_string(),
+                _ => run.epoch.floor().to_string(),
+            };
             vec![
                 Cell::text(run.key.solver.title()).dot(palette.solver(run.key.solver)),
                 Cell::figure(run.key.seed.to_string()),

@@ -2,17 +2,25 @@
 
 use eframe::egui::{RichText, Ui};
 
+use crate::dynamics::device::DeviceInfo;
 use crate::settings::{Config, PRESETS, Protocol, Solver, Targets, Warp};
 use crate::training::ablation::parse_models;
 use crate::workbench::commands::{Command, PageId, tooltip};
 use crate::workbench::format;
 use crate::workbench::session::Session;
 use crate::workbench::theme::{UNIT, palette};
-use crate::workbench::widgets::{combo, list_row, page_scroll, pill, section, setting_row};
+use crate::workbench::widgets::{
+    Tone, button, combo, list_row, page_scroll, pill, section, setting_row,
+};
 
 const TIME_SCALE: &str = "model.time_scale";
 const LEARN_TIME_SCALE: &str = "model.learn_time_scale";
 const WHOLE_HISTORIES: &str = "data.whole_histories";
+const NEGATIVES: &str = "training.negatives";
+/// Items that are drawn a step where that is asked for, and that a catalogue has so many times over where
+/// it pays.
+const DRAWN: usize = 1024;
+const TIMES: usize = 8;
 const MODEL: [&str; 11] = [
     "model.hidden",
     "model.max_step",
@@ -29,9 +37,10 @@ const MODEL: [&str; 11] = [
 /// Shown where one of the models is of the kind.
 const ATTENTION: [&str; 2] = ["model.blocks", "model.heads"];
 const INTERVALS: [&str; 2] = ["model.intervals", "model.interval_scale"];
-const TRAINING: [&str; 11] = [
+const TRAINING: [&str; 12] = [
     "training.epochs",
     "training.batch_size",
+    NEGATIVES,
     "training.learning_rate",
     "training.clip_norm",
     "training.weight_decay",
@@ -79,6 +88,9 @@ pub fn ui(ui: &mut Ui, session: &mut Session, running: bool) {
             for key in keys {
                 if matters(key, &session.config) {
                     setting_row(ui, &mut session.config, key);
+                    if *key == NEGATIVES {
+                        advise_sampling(ui, session);
+                    }
                 }
             }
         }
@@ -95,7 +107,28 @@ fn matters(key: &str, config: &Config) -> bool {
         WHOLE_HISTORIES => {
             config.evaluation.protocol == Protocol::Readme && config.model.targets == Targets::All
         }
+        // What does not go with it; where it is on all the same, it can be switched off.
+        NEGATIVES => config.training.negatives > 0 || config.not_sampled_with().is_none(),
         _ => true,
+    }
+}
+
+/// Offer drawn items where the whole catalogue costs many times as much.
+pub fn advise_sampling(ui: &mut Ui, session: &mut Session) {
+    let items = session.loaded.as_ref().map_or(0, |loaded| loaded.data.items());
+    let on_cpu = session.chosen_device().is_some_and(DeviceInfo::is_cpu);
+    let config = &session.config;
+    let may = config.training.negatives == 0 && config.not_sampled_with().is_none();
+    if items < TIMES * DRAWN || !on_cpu || !may {
+        return;
+    }
+    let text = format!("{} items are scored at every step.", format::count(items as u64));
+    ui.label(RichText::new(text).small().color(palette(ui).muted));
+    let help =
+        "Sampled softmax: many times faster on the CPU, and on sets like these about as good";
+    let label = format!("Draw {} instead", format::count(DRAWN as u64));
+    if button(ui, &label, Tone::Plain, true, help).clicked() {
+        session.config.training.negatives = DRAWN;
     }
 }
 
@@ -174,11 +207,7 @@ pub fn preset_menu(ui: &mut Ui, session: &mut Session, running: bool) {
     let short = std::path::Path::new(name)
         .file_stem()
         .map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
-    let changed = session
-        .preset
-        .as_ref()
-        .is_some_and(|preset| with_data_of(preset.clone(), &session.config) != session.config);
-    let shown = format!("Preset: {short}{}", if changed { " (changed)" } else { "" });
+    let shown = format!("Preset: {short}{}", if session.is_changed() { " (changed)" } else { "" });
     ui.add_enabled_ui(!running, |ui| {
         combo(ui, "Preset", &shown, |ui| {
             ui.set_min_width(320.0);
@@ -205,21 +234,13 @@ pub fn preset_menu(ui: &mut Ui, session: &mut Session, running: bool) {
     });
 }
 
-/// `config` on the data of `other`: where it comes from, and how it is read.
-pub fn with_data_of(mut config: Config, other: &Config) -> Config {
-    config.data.source.clone_from(&other.data.source);
-    config.data.columns.clone_from(&other.data.columns);
-    config.data.items_file.clone_from(&other.data.items_file);
-    config
-}
-
 /// Take the settings of a preset, but keep the data that is loaded.
 pub fn read_preset(name: &str, session: &mut Session) {
     match Config::load(name) {
         Ok(preset) => {
             let filters = session.config.data.clone();
             session.preset = Some(preset.clone());
-            session.config = with_data_of(preset, &session.config);
+            session.config = preset.on_data_of(&session.config);
             session.kept.preset = name.to_owned();
             let data = &session.config.data;
             if (data.min_user_events, data.min_item_events, data.k_core)
