@@ -431,7 +431,7 @@ config! {
         keep_best: bool = true, Kind::Switch, "Keep the best epoch", "",
             "Keep the weights of the best validation epoch instead of the last.";
         negatives: usize = 0, Kind::Integer { min: 0, max: 1_000_000, logarithmic: false }, "Sampled items", "a step",
-            "Score so many drawn items a step instead of the whole catalogue (sampled softmax), and update only the rows in use; 0 scores all. For catalogues of 100,000 items and more, on the CPU.";
+            "Score so many drawn items a step instead of the whole catalogue (sampled softmax), and update only the rows in use; 0 scores all. On the CPU, for catalogues of some 10,000 items and more; 1,024 is a good start.";
         mask_seen: bool = false, Kind::Switch, "Train without seen items", "",
             "Leave items of the sequence so far out of the loss, for models that are ranked without them (evaluation.mask_seen).";
         checkpoint_seconds: f64 = 10.0, number(0.0, 3600.0), "Checkpoint every", "s",
