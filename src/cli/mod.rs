@@ -16,6 +16,7 @@ mod runs;
 mod scale;
 mod train;
 mod tune;
+mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

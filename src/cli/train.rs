@@ -1,26 +1,22 @@
 //! `deepm3 train | ablation | evaluate`.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::PoisonError;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use super::arguments::{AblationOptions, Common, EvaluateOptions, TrainOptions, Usage};
 use super::output;
+use super::watch::{Ended, Failure, events};
 use crate::dynamics::device;
 use crate::dynamics::parameters;
 use crate::evaluation::mean_metric;
 use crate::jobs::{Cancelled, Context};
 use crate::runs::{AblationTable, LatencyRecord, RunEntry, RunState, RunStore, RunSummary};
-use crate::settings::{Config, Protocol, Solver, preset_for};
+use crate::settings::{Config, Protocol, preset_for};
 use crate::training::evaluate::{self as evaluation, per_query};
 use crate::training::scorer::Scorer;
-use crate::training::{
-    Plan, Prepared, RunKey, TimeLeft, TrainError, TrainEvent, ablation, checkpoint,
-};
-use crate::workbench::format;
+use crate::training::{Plan, Prepared, RunKey, TrainError, ablation, checkpoint};
 
 /// The config of the options, on top of the preset that fits where none is named: the built-in
 /// set's own, DeepM3's for its protocol, the field's for anybody else's data.
@@ -106,110 +102,6 @@ fn stopped(error: TrainError) -> anyhow::Error {
         ),
         error => error.into(),
     }
-}
-
-/// A training without a result.
-#[derive(Debug, Clone, serde::Serialize)]
-struct Failure {
-    model: Solver,
-    seed: u64,
-    message: String,
-}
-
-/// How the runs of a plan ended.
-#[derive(Default)]
-struct Endings {
-    finished: BTreeMap<usize, RunSummary>,
-    failed: Vec<Failure>,
-}
-
-type Ended = Arc<Mutex<Endings>>;
-
-/// How often a run says how far it is, where its epochs take longer.
-const TELL_EVERY: Duration = Duration::from_secs(10);
-
-/// What is known of the runs under way.
-#[derive(Default)]
-struct Watched {
-    /// Of each run, to its end.
-    steps: u64,
-    runs: HashMap<usize, OneWatched>,
-}
-
-struct OneWatched {
-    told: Instant,
-    /// Sequences a second.
-    rate: f64,
-    left: TimeLeft,
-}
-
-impl Default for OneWatched {
-    fn default() -> Self {
-        Self { told: Instant::now(), rate: 0.0, left: TimeLeft::default() }
-    }
-}
-
-/// A context that prints a line an epoch, and more of them where one takes long, and collects the
-/// summaries.
-fn events(common: &Common, keys: Vec<RunKey>, ended: Ended) -> Result<Context<TrainEvent>> {
-    let quiet = common.quiet;
-    let watched = Mutex::new(Watched::default());
-    output::context(common, move |event: TrainEvent| {
-        let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = |run: usize| {
-            keys.get(run)
-                .map(|key| format!("{:<7} seed {:<3}", key.solver.word(), key.seed))
-                .unwrap_or_default()
-        };
-        match event {
-            TrainEvent::Planned { epochs, steps_per_epoch, .. } => {
-                watched.steps = epochs as u64 * steps_per_epoch;
-            }
-            TrainEvent::Step { run, step, epoch, loss, seconds, sequences_per_second, .. } => {
-                let steps = watched.steps;
-                let own = watched.runs.entry(run).or_default();
-                own.rate = sequences_per_second;
-                own.left.update(step, seconds);
-                if quiet || own.told.elapsed() < TELL_EVERY {
-                    return;
-                }
-                own.told = Instant::now();
-                let left = own.left.seconds(steps).map_or_else(String::new, |left| {
-                    format!("  {} left", format::duration(left.round()))
-                });
-                eprintln!(
-                    "{} epoch {epoch:>6.2}  loss {loss:.4}  {sequences_per_second:.0} sequences/s{left}",
-                    name(run)
-                );
-            }
-            TrainEvent::Epoch { run, epoch, train_loss, valid_ndcg10, seconds, .. } if !quiet => {
-                let own = watched.runs.entry(run).or_default();
-                own.told = Instant::now();
-                eprintln!(
-                    "{} epoch {epoch:>3}  loss {train_loss:.4}  validation NDCG@10 {valid_ndcg10:.4}  {:>6.0} sequences/s  {seconds:.1} s",
-                    name(run),
-                    own.rate
-                );
-            }
-            TrainEvent::Started { run, id, step } if !quiet && step > 0 => {
-                eprintln!("{} goes on from step {step} ({id})", name(run));
-            }
-            TrainEvent::Finished { run, summary } => {
-                let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
-                ended.finished.insert(run, *summary);
-            }
-            TrainEvent::Failed { run, message, .. } => {
-                eprintln!("{} failed: {message}", name(run));
-                if let Some(key) = keys.get(run) {
-                    let (model, seed) = (key.solver, key.seed);
-                    let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
-                    ended.failed.push(Failure { model, seed, message });
-                }
-            }
-            TrainEvent::Message(text) if !quiet => eprintln!("{text}"),
-            _ => {}
-        }
-    })
 }
 
 /// Medians and p95 in milliseconds, as in the ablation table.

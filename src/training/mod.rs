@@ -4,7 +4,8 @@
 //! does one of them, from weights that are random but for `embedding`; [`prepared`] holds what they share (data, split, baselines and, of the built-in
 //! set, the [`ceiling`]); [`checkpoint`] makes a stop harmless; [`tuning`] searches for good settings
 //! on validation; [`reference`] holds a finished model against its flow integrated to a tolerance;
-//! [`adapter`] reads and writes adapters of finished weights, and [`merge()`] makes a run of both.
+//! [`adapter`] reads and writes adapters of finished weights, and [`merge()`] makes a run of both;
+//! [`TimeLeft`] tells how long a run still trains.
 
 pub mod ablation;
 pub mod adam;

@@ -87,7 +87,11 @@ fn a_large_catalogue_is_offered_drawn_items_on_the_cpu() {
     assert!(window.shows("Sampled items") && !window.shows("Draw 1,024 instead"), "300 items");
     let own = own_data(&window);
     window.load(&own);
-    window.harness.get_by_role_and_label(Role::Button, "Draw 1,024 instead").click_accesskit();
+    // Below the setting, and where nothing is training yet.
+    let offers: Vec<_> =
+        window.harness.query_all_by_role_and_label(Role::Button, "Draw 1,024 instead").collect();
+    assert_eq!(offers.len(), 2);
+    offers[0].click_accesskit();
     window.harness.run_steps(3);
     assert_eq!(window.harness.state().session.config.training.negatives, 1024);
     assert!(!window.shows("Draw 1,024 instead"), "it is taken");

@@ -180,8 +180,8 @@ impl Page for ComparePage {
         };
         card(ui, left, "scatter", Some(&title), |ui| {
             if scatter::is_empty(&comparable) {
-                let hint = "Finished runs with a measured latency show here.";
-                empty_state(ui, "No finished run", hint, |_| {});
+                let hint = "Runs show here once their latency is measured, after the last training of a plan.";
+                empty_state(ui, "No latency yet", hint, |_| {});
             } else {
                 scatter::ui(ui, &comparable, &self.selected);
             }
