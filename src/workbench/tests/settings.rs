@@ -84,17 +84,22 @@ fn a_large_catalogue_is_offered_drawn_items_on_the_cpu() {
     window.ask(Command::Go(PageId::Train));
     window.harness.state_mut().session.kept.device = "cpu".to_owned();
     window.until("devices are found", |app| !app.session.devices.is_empty());
-    assert!(window.shows("Sampled items") && !window.shows("Draw 1,024 instead"), "300 items");
+    assert!(
+        window.shows("Sampled items") && !window.shows("Score 1,024 drawn ones instead"),
+        "300 items"
+    );
     let own = own_data(&window);
     window.load(&own);
     // Below the setting, and where nothing is training yet.
-    let offers: Vec<_> =
-        window.harness.query_all_by_role_and_label(Role::Button, "Draw 1,024 instead").collect();
+    let offers: Vec<_> = window
+        .harness
+        .query_all_by_role_and_label(Role::Button, "Score 1,024 drawn ones instead")
+        .collect();
     assert_eq!(offers.len(), 2);
     offers[0].click_accesskit();
     window.harness.run_steps(3);
     assert_eq!(window.harness.state().session.config.training.negatives, 1024);
-    assert!(!window.shows("Draw 1,024 instead"), "it is taken");
+    assert!(!window.shows("Score 1,024 drawn ones instead"), "it is taken");
     // Averaged weights need every score: the setting stays as long as it is on.
     let training = &mut window.harness.state_mut().session.config.training;
     training.averaging = 10.0;

@@ -126,7 +126,7 @@ pub fn advise_sampling(ui: &mut Ui, session: &mut Session) {
     ui.label(RichText::new(text).small().color(palette(ui).muted));
     let help =
         "Sampled softmax: many times faster on the CPU, and on sets like these about as good";
-    let label = format!("Draw {} instead", format::count(DRAWN as u64));
+    let label = format!("Score {} drawn ones instead", format::count(DRAWN as u64));
     if button(ui, &label, Tone::Plain, true, help).clicked() {
         session.config.training.negatives = DRAWN;
     }
