@@ -457,6 +457,11 @@ impl ConfigOptions {
 }
 
 impl DataOptions {
+    /// The data that is asked for, or the built-in set.
+    pub fn source(&self) -> &str {
+        self.data.as_deref().unwrap_or("drift")
+    }
+
     /// Put the data options into `config`. Paths are made absolute, so that a run can be repeated
     /// from anywhere.
     pub fn apply(&self, config: &mut Config) -> anyhow::Result<()> {

@@ -19,7 +19,7 @@ pub fn json(value: &impl Serialize) -> Result<()> {
 
 /// How often progress goes to stderr at most: what is being done, and how far it is.
 const NEWS: Duration = Duration::from_secs(2);
-const SHARE: Duration = Duration::from_secs(10);
+pub const SHARE: Duration = Duration::from_secs(10);
 
 /// A context whose progress goes to stderr now and then and whose events go to `event`; Ctrl-C cancels
 /// it.

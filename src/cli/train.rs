@@ -22,8 +22,7 @@ use crate::training::{Plan, Prepared, RunKey, TrainError, ablation, checkpoint};
 /// set's own, DeepM3's for its protocol, the field's for anybody else's data.
 fn config_of(options: &super::arguments::ConfigOptions) -> Result<Config> {
     let readme = options.protocol.as_deref() == Some(Protocol::Readme.word());
-    let source = options.data.data.as_deref().unwrap_or("drift");
-    options.config(if readme { "readme-ablation" } else { preset_for(source) })
+    options.config(if readme { "readme-ablation" } else { preset_for(options.data.source()) })
 }
 
 pub fn train(options: &TrainOptions, common: &Common) -> Result<()> {

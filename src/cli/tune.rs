@@ -7,7 +7,7 @@ use super::arguments::{Common, TuneOptions, Usage};
 use super::output;
 use crate::experiments::{Event, Experiment, ExperimentResult, Inputs, perform};
 use crate::runs::{RunStore, metric_text, write_atomic};
-use crate::settings::{Config, Space};
+use crate::settings::{Config, Space, preset_for};
 use crate::training::tuning::{Search, Trial};
 
 pub fn tune(options: &TuneOptions, common: &Common) -> Result<()> {
@@ -60,9 +60,10 @@ pub fn tune(options: &TuneOptions, common: &Common) -> Result<()> {
 
 /// The config of the options, with a name of its own for the search.
 fn config_of(options: &TuneOptions) -> Result<Config> {
-    let own = options.config.data.data.as_deref().is_some_and(|data| data != "drift");
-    let preset = if own { "leave-one-out" } else { "experiment-tuning" };
-    let mut config = options.config.config(preset)?;
+    let mut config = options.config.config(match preset_for(options.config.data.source()) {
+        "drift" => "experiment-tuning",
+        fits => fits,
+    })?;
     if let Some(space) = &options.space {
         config.tuning.space.clone_from(space);
     }

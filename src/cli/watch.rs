@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 
@@ -13,9 +13,6 @@ use crate::runs::RunSummary;
 use crate::settings::Solver;
 use crate::training::{RunKey, TimeLeft, TrainEvent};
 use crate::workbench::format;
-
-/// How often a run says how far it is, where its epochs take longer.
-const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// A training without a result.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -38,7 +35,7 @@ pub type Ended = Arc<Mutex<Endings>>;
 /// summaries.
 pub fn events(common: &Common, keys: Vec<RunKey>, ended: Ended) -> Result<Context<TrainEvent>> {
     let quiet = common.quiet;
-    let lines = Mutex::new(Lines { keys: keys.clone(), ..Lines::default() });
+    let lines = Mutex::new(Lines { keys, ..Lines::default() });
     output::context(common, move |event: TrainEvent| {
         let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
         let line = lines.of(&event, Instant::now());
@@ -46,14 +43,14 @@ pub fn events(common: &Common, keys: Vec<RunKey>, ended: Ended) -> Result<Contex
         if let Some(line) = line.filter(|_| !quiet || matches!(event, TrainEvent::Failed { .. })) {
             eprintln!("{line}");
         }
-        let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = || ended.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             TrainEvent::Finished { run, summary } => {
-                ended.finished.insert(run, *summary);
+                ended().finished.insert(run, *summary);
             }
             TrainEvent::Failed { run, message, .. } => {
-                if let Some(&RunKey { solver: model, seed, .. }) = keys.get(run) {
-                    ended.failed.push(Failure { model, seed, message });
+                if let Some(&RunKey { solver: model, seed, .. }) = lines.keys.get(run) {
+                    ended().failed.push(Failure { model, seed, message });
                 }
             }
             _ => {}
@@ -101,7 +98,7 @@ impl Lines {
                 let own = self.runs.entry(*run).or_insert(begun);
                 own.rate = *sequences_per_second;
                 own.left.update(*step, *seconds);
-                if now.duration_since(own.told) < TELL_EVERY {
+                if now.duration_since(own.told) < output::SHARE {
                     return None;
                 }
                 own.told = now;
@@ -133,6 +130,8 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn step(step: u64, seconds: f64) -> TrainEvent {

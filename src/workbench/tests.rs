@@ -51,6 +51,14 @@ impl Window {
         self.harness.run_steps(3);
     }
 
+    /// Move a slider by a key.
+    fn slide(&mut self, slider: &str, key: Key) {
+        self.harness.get_by_role_and_label(Role::Slider, slider).focus();
+        self.harness.run_steps(2);
+        self.harness.key_press(key);
+        self.harness.run_steps(2);
+    }
+
     fn ask(&mut self, command: Command) {
         self.harness.state_mut().session.ask(command);
         self.harness.run_steps(2);
@@ -189,11 +197,8 @@ fn the_router_page_says_what_to_do_without_a_run_and_answers_with_one() {
     window.click(Role::Button, "Router");
     window.until_shown("Denied by budget");
     assert!(window.shows("held-out requests of"));
-    window.harness.get_by_role_and_label(Role::Slider, "Entropy threshold").focus();
-    window.harness.run_steps(2);
     let before = window.harness.state().session.config.router.entropy;
-    window.harness.key_press(Key::ArrowRight);
-    window.harness.run_steps(2);
+    window.slide("Entropy threshold", Key::ArrowRight);
     assert!(window.harness.state().session.config.router.entropy > before);
     window.click(Role::Button, "Token bucket: observed");
     let router = &window.harness.state().session.config.router;
@@ -257,17 +262,13 @@ fn the_attractor_page_analyses_plays_and_asks_what_if() {
     let store = window.harness.state().session.store.clone().unwrap();
     let run = store.list()[0].id.clone();
     assert!(store.analysis(&run).unwrap().is_some());
-    window.harness.get_by_role_and_label(Role::Slider, "Time").focus();
-    window.harness.run_steps(2);
-    window.harness.key_press(Key::ArrowLeft);
+    window.slide("Time", Key::ArrowLeft);
     window.until_shown("At day");
     window.click(Role::Button, "Random");
     window.until_shown("At day");
     window.click(Role::Button, "›");
     window.until_shown("What if, at event 2");
-    window.harness.get_by_role_and_label(Role::Slider, "Gap before it").focus();
-    window.harness.run_steps(2);
-    window.harness.key_press(Key::ArrowRight);
+    window.slide("Gap before it", Key::ArrowRight);
     window.until_shown("At day");
     window.click(Role::Button, "Reset");
     window.click(Role::CheckBox, "Solvers");

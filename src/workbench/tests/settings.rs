@@ -12,11 +12,8 @@ fn settings_are_changed_by_their_labels() {
     window.click(Role::Button, "Train");
     window.click(Role::CheckBox, "Euler");
     assert_eq!(window.harness.state().session.config.ablation.models, "gru,rk4,decay,cfc,gru-ode");
-    window.harness.get_by_role_and_label(Role::Slider, "Hidden size").focus();
-    window.harness.run_steps(2);
     let before = window.harness.state().session.config.model.hidden;
-    window.harness.key_press(Key::ArrowRight);
-    window.harness.run_steps(2);
+    window.slide("Hidden size", Key::ArrowRight);
     assert!(window.harness.state().session.config.model.hidden > before);
 }
 

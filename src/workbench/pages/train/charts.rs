@@ -56,7 +56,7 @@ impl Charts {
         if !pointer.is_some_and(|at| left.contains(at) || right.contains(at)) {
             self.cursor = None;
         }
-        if loss.iter().all(|series| series.curves.iter().all(Curve::is_empty)) {
+        if nothing_in(loss) {
             for (place, title) in [(left, "Training loss"), (right, "Validation NDCG@10")] {
                 card(ui, place, title, Some(title), |ui| {
                     let hint = "One line a model, drawn live; a band shows 95 % over seeds.";
@@ -69,7 +69,7 @@ impl Charts {
             let labels = Labels { name: "Training loss", y: "training loss (nats)" };
             self.loss.show(ui, labels, loss, *options, end, &mut self.cursor);
         });
-        if quality.iter().all(|series| series.curves.iter().all(Curve::is_empty)) {
+        if nothing_in(quality) {
             card(ui, right, "quality", Some("Validation NDCG@10"), |ui| {
                 empty_state(ui, "No value yet", "One at the end of every epoch.", |_| {});
             });
@@ -123,6 +123,10 @@ impl Charts {
             }
         });
     }
+}
+
+fn nothing_in(series: &[Series]) -> bool {
+    series.iter().all(|series| series.curves.iter().all(Curve::is_empty))
 }
 
 /// Width of the legend in one row, about; 0 where it is empty.
