@@ -158,6 +158,11 @@ pub(super) struct Lifts<'a> {
 }
 
 impl Lifts<'_> {
+    /// Whether any score is lifted; otherwise items are out, at most.
+    pub fn lift(&self) -> bool {
+        self.of.is_some()
+    }
+
     /// Lift the `scores` of items from `first` on, for one state; `kept` is for [`Self::pull`].
     pub fn add(&self, row: usize, first: usize, scores: &mut [f32], kept: &mut Vec<f32>) {
         if let Some(Lifted { timeline, looks, each }) = &self.of {
