@@ -232,6 +232,28 @@ fn bad_rows_beyond_one_per_cent_are_refused() {
     says(&error, &["11 of the 1000 rows", "line 301", "`soon` is not a number", "1 %"]);
 }
 
+/// Rows that are read from the disk already may make up for bad ones as well.
+#[test]
+fn bad_rows_below_one_per_cent_are_skipped_wherever_they_stand() {
+    for first in [1_000, 16_000, 29_000] {
+        let mut rows = good_rows(30_000);
+        rows[first..first + 250].fill("1::2::5::yesterday".into());
+        let data = load_text("ratings.dat", rows.join("\n")).unwrap();
+        assert_eq!((data.report.rows, data.report.skipped), (30_000, 250), "{first}");
+    }
+}
+
+#[test]
+fn times_in_two_units_are_refused() {
+    let mut text = String::from("user,item,time\n");
+    for row in 0..200u64 {
+        let unit = if row % 2 == 0 { 1 } else { 1000 };
+        text.push_str(&format!("{},{},{}\n", row / 10, row % 10, (1_600_000_000 + row) * unit));
+    }
+    let error = load_text("a.csv", text).unwrap_err();
+    says(&error, &["too small for Unix milliseconds", "100 of the 200 rows"]);
+}
+
 #[test]
 fn a_file_of_mostly_bad_rows_is_refused_early() {
     let mut text = good_rows(20).join("\n");

@@ -128,6 +128,11 @@ impl<R: Read> Records<R> {
         }
     }
 
+    /// See [`Lines::ahead`].
+    pub fn ahead(&self) -> usize {
+        self.lines.ahead()
+    }
+
     /// First line of the record that [`Records::advance`] went to or failed on, from 1.
     pub fn number(&self) -> u64 {
         self.number

@@ -97,6 +97,11 @@ impl<R: Read> Lines<R> {
         self.number
     }
 
+    /// Bytes that are read already, behind the line that [`Lines::advance`] went to.
+    pub fn ahead(&self) -> usize {
+        self.end - self.start
+    }
+
     fn fill(&mut self) -> Result<(), Fault> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;

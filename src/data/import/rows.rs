@@ -83,7 +83,7 @@ pub(super) fn read<E>(
                 let path = probe.path.clone();
                 return Err(ImportError::TooManyRows { path, line, limit: MAX_ROWS });
             }
-            account.judge_with_rows_left(&meter)?;
+            account.judge_with_rows_left(&meter, records.ahead())?;
             context.checkpoint()?;
             if reported.elapsed() >= PROGRESS_EVERY {
                 reported = Instant::now();
@@ -159,6 +159,10 @@ impl Parser {
             BadRow::Time(BadTime::OutOfRange) => {
                 format!("the time {} is not between 1970 and a year from now", time())
             }
+            BadRow::Time(BadTime::OtherUnit) => {
+                let unit = self.clock.kind;
+                format!("the time {} is too small for {unit}, which others are in", time())
+            }
         }
     }
 }
@@ -210,13 +214,14 @@ impl<'a> Account<'a> {
         if 2 * self.report.skipped > self.report.rows { Err(self.refusal()) } else { Ok(()) }
     }
 
-    /// Refuse where it is too late for the rest of the file to make up for the bad rows.
-    fn judge_with_rows_left(&self, meter: &Meter) -> Result<(), ImportError> {
+    /// Refuse where it is too late for the rest of the file to make up for the bad rows; `ahead` bytes of
+    /// it are read already.
+    fn judge_with_rows_left(&self, meter: &Meter, ahead: usize) -> Result<(), ImportError> {
         if meter.gzip {
             // Compressed bytes do not bound the rows to come.
             return Ok(());
         }
-        let left = meter.size.saturating_sub(meter.read()) / SHORTEST_ROW;
+        let left = (meter.size.saturating_sub(meter.read()) + ahead as u64) / SHORTEST_ROW;
         self.judge(self.report.rows.saturating_add(left))
     }
 

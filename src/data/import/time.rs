@@ -39,6 +39,8 @@ pub(super) enum BadTime {
     NotADate,
     /// Not after 1970-01-01, or more than a year ahead.
     OutOfRange,
+    /// A Unix time in a coarser unit than that of the others.
+    OtherUnit,
 }
 
 /// Smallest median, in seconds, of a clock that counts from 1970: April 1973.
@@ -97,7 +99,7 @@ pub(super) fn recognise<'a>(samples: impl Iterator<Item = &'a [u8]>) -> Result<T
 /// Reads the times of a file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
-    kind: TimeKind,
+    pub kind: TimeKind,
     latest: i64,
 }
 
@@ -119,7 +121,12 @@ impl Clock {
             TimeKind::Microseconds => scaled(field, 1e-3)?,
             TimeKind::Nanoseconds => scaled(field, 1e-6)?,
         };
-        if time > 0 && time < self.latest { Ok(time) } else { Err(BadTime::OutOfRange) }
+        let fine = !matches!(self.kind, TimeKind::Iso | TimeKind::CompactDate | TimeKind::Seconds);
+        match time {
+            _ if time <= 0 || time >= self.latest => Err(BadTime::OutOfRange),
+            _ if fine && (time as f64) < 1e3 * SMALLEST_UNIX_SECONDS => Err(BadTime::OtherUnit),
+            _ => Ok(time),
+        }
     }
 }
 
