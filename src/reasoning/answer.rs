@@ -177,6 +177,7 @@ mod tests {
             history: Vec::new(),
             candidates: (0..).zip(ids).map(candidate).collect(),
             count,
+            within: None,
         }
     }
 

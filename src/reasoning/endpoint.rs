@@ -99,13 +99,21 @@ impl Endpoint {
         self.timeout
     }
 
-    /// Ask once, within the timeout.
-    pub async fn ask(&self, prompt: &Prompt) -> Attempt {
-        let seconds = self.timeout.as_secs_f64();
-        let timeout = || Failure::Timeout { host: self.host.clone(), seconds };
-        tokio::time::timeout(self.timeout, self.exchange(prompt))
-            .await
-            .unwrap_or_else(|_| Attempt { read: true, ..Attempt::failed(timeout()) })
+    /// Ask once, within the timeout, or what is `left` of the time for the whole answer.
+    pub async fn ask(&self, prompt: &Prompt, left: Option<Duration>) -> Attempt {
+        let (longest, setting) = match left.filter(|left| *left < self.timeout) {
+            Some(left) => (left, "server.timeout"),
+            None => (self.timeout, "reasoner.timeout"),
+        };
+        tokio::time::timeout(longest, self.exchange(prompt)).await.unwrap_or_else(|_| Attempt {
+            read: true,
+            ..Attempt::failed(self.too_late(longest, setting))
+        })
+    }
+
+    /// There was no answer in the time that `setting` gives.
+    pub fn too_late(&self, within: Duration, setting: &'static str) -> Failure {
+        Failure::Timeout { host: self.host.clone(), seconds: within.as_secs_f64(), setting }
     }
 
     async fn exchange(&self, prompt: &Prompt) -> Attempt {

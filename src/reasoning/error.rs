@@ -40,8 +40,13 @@ pub enum ReasonError {
 /// How an attempt failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Failure {
-    #[error("{host} did not answer within {seconds} s; try again, or raise reasoner.timeout")]
-    Timeout { host: String, seconds: f64 },
+    #[error("{host} did not answer within {seconds:.3} s; try again, or raise {setting}")]
+    Timeout {
+        host: String,
+        seconds: f64,
+        /// The setting that bounds it.
+        setting: &'static str,
+    },
     #[error(
         "{host} asks for fewer requests (429); lower router.rate, or raise the account's limit"
     )]

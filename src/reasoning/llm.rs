@@ -72,6 +72,11 @@ impl Llm {
         if request.count == 0 || request.candidates.is_empty() {
             return Ok(nothing_to_choose());
         }
+        if request.within.is_some_and(|within| within.is_zero()) {
+            // No fault of whoever would have been asked.
+            let failure = self.endpoint.too_late(Duration::ZERO, "server.timeout");
+            return Err(ReasonError::Failed { failure, usage: Usage::default() });
+        }
         let begun = Instant::now();
         let permit =
             self.breaker.admit(begun).map_err(|retry_in| ReasonError::BreakerOpen { retry_in })?;
@@ -107,6 +112,8 @@ impl Llm {
         spent: &mut Spent,
     ) -> Result<Checked, Failure> {
         let longest = self.endpoint.timeout();
+        let begun = Instant::now();
+        let left = || request.within.map(|within| within.saturating_sub(begun.elapsed()));
         let mut waits = ExponentialBuilder::new()
             .with_min_delay(FIRST_WAIT.min(longest / 4))
             .with_max_delay(longest)
@@ -114,7 +121,7 @@ impl Llm {
             .with_jitter()
             .build();
         loop {
-            let attempt = self.endpoint.ask(prompt).await;
+            let attempt = self.endpoint.ask(prompt, left()).await;
             spent.add(prompt, &attempt);
             let checked = attempt.result.and_then(|text| {
                 answer::check(&text, request, self.endpoint.model()).map_err(
@@ -135,9 +142,12 @@ impl Llm {
                 return Err(failure);
             };
             // What the endpoint asks for, but a user waits for this answer.
-            let asked = attempt.retry_after.unwrap_or_default().min(longest);
+            let wait = wait.max(attempt.retry_after.unwrap_or_default().min(longest));
+            if left().is_some_and(|left| left <= wait) {
+                return Err(failure);
+            }
             tracing::debug!("asking {} again after: {failure}", self.endpoint.host());
-            tokio::time::sleep(wait.max(asked)).await;
+            tokio::time::sleep(wait).await;
         }
     }
 

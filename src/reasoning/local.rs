@@ -223,6 +223,7 @@ mod tests {
             history: vec![seen(1, &[2]), seen(2, &[3, 1]), seen(3, &[0]), seen(4, &[1])],
             candidates: (0..20).map(candidate).collect(),
             count,
+            within: None,
         }
     }
 

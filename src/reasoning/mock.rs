@@ -14,8 +14,8 @@ use super::prompt::{self, Prompt};
 use super::request::Reasoning;
 use super::support::{Past, Support};
 use super::{
-    BreakerState, BreakerView, Chosen, Evidence, ReasonError, ReasonRequest, Reasoned, Reasoner,
-    Usage,
+    BreakerState, BreakerView, Chosen, Evidence, Failure, ReasonError, ReasonRequest, Reasoned,
+    Reasoner, Usage,
 };
 use crate::settings::{ReasonerKind, ReasonerSettings};
 
@@ -100,10 +100,18 @@ impl Mock {
             .collect();
         let steps = explainer.steps(&chosen);
         let usage = self.usage(request, &ranking, &steps);
-        if self.settings.mock_latency {
-            tokio::time::sleep(self.latency(&items).saturating_sub(begun.elapsed())).await;
-        }
         self.costs.record(usage.cost);
+        if self.settings.mock_latency {
+            let latency = self.latency(&items);
+            let within = request.within.unwrap_or(latency);
+            tokio::time::sleep(latency.min(within).saturating_sub(begun.elapsed())).await;
+            if latency > within {
+                let (host, seconds) = ("the mock".to_owned(), within.as_secs_f64());
+                let failure = Failure::Timeout { host, seconds, setting: "server.timeout" };
+                let usage = Usage { latency: begun.elapsed(), completion_tokens: 0, ..usage };
+                return Err(ReasonError::Failed { failure, usage });
+            }
+        }
         Ok(Reasoned { ranking, steps, usage: Usage { latency: begun.elapsed(), ..usage } })
     }
 

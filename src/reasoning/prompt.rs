@@ -169,6 +169,7 @@ mod tests {
             history: (0..20).map(seen).collect(),
             candidates: (0..100).map(candidate).collect(),
             count: 10,
+            within: None,
         }
     }
 

@@ -16,6 +16,8 @@ pub struct ReasonRequest {
     pub candidates: Vec<Candidate>,
     /// How many of them to choose.
     pub count: usize,
+    /// How long the caller waits; without it, as long as the settings allow.
+    pub within: Option<Duration>,
 }
 
 /// An event of the history.
@@ -89,7 +91,8 @@ pub type Reasoning<'a> = Pin<Box<dyn Future<Output = Result<Reasoned, ReasonErro
 pub trait Reasoner: Send + Sync {
     fn kind(&self) -> ReasonerKind;
 
-    /// Choose [`ReasonRequest::count`] candidates, best first. Dropping the future gives up.
+    /// Choose [`ReasonRequest::count`] candidates, best first. Dropping the future gives up, and whoever
+    /// was asked is not judged by it; what takes longer than [`ReasonRequest::within`] is a failure.
     fn reason<'a>(&'a self, request: &'a ReasonRequest) -> Reasoning<'a>;
 
     /// What the next call is likely to cost, in dollars: a running mean of what calls did cost,

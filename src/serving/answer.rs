@@ -163,6 +163,7 @@ pub fn wanted(
         history: history.collect(),
         candidates: candidates.collect(),
         count,
+        within: None,
     }
 }
 

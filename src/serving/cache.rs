@@ -15,21 +15,30 @@ use crate::settings::ServerSettings;
 pub struct Key {
     user: String,
     items: Vec<u32>,
+    older: Vec<u32>,
     times: Vec<i64>,
     query: i64,
+    calendar: bool,
     count: usize,
     force: Force,
+    /// What others did moves the answer as well, where there are item dynamics: those of another second
+    /// give another.
+    second: Option<u64>,
 }
 
 impl Key {
-    pub fn new(asked: &Asked, force: Force) -> Self {
+    /// For a request at `now`, in seconds of any clock, to a model with item dynamics or without.
+    pub fn new(asked: &Asked, force: Force, now: f64, item_dynamics: bool) -> Self {
         Self {
             user: asked.user.clone(),
             items: asked.items.clone(),
+            older: asked.older.clone(),
             times: asked.times.clone(),
             query: asked.query,
+            calendar: asked.calendar,
             count: asked.count,
             force,
+            second: item_dynamics.then_some(now as u64),
         }
     }
 }
@@ -60,5 +69,28 @@ impl Answers {
 
     pub fn len(&self) -> u64 {
         self.0.as_ref().map_or(0, Cache::entry_count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_item_dynamics_an_answer_is_of_its_second() {
+        let asked = Asked {
+            user: "u".to_owned(),
+            items: vec![1],
+            older: Vec::new(),
+            times: vec![2],
+            query: 2,
+            calendar: true,
+            count: 10,
+            warnings: Vec::new(),
+        };
+        let key = |now, item_dynamics| Key::new(&asked, Force::No, now, item_dynamics);
+        assert_eq!(key(3.1, true), key(3.9, true));
+        assert_ne!(key(3.9, true), key(4.1, true));
+        assert_eq!(key(3.9, false), key(4.1, false));
     }
 }

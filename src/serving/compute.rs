@@ -198,7 +198,7 @@ fn answer(model: &ServedModel, batch: Vec<Waiting>, workspace: &mut Workspace) {
 
 fn perceive(model: &ServedModel, job: &Job, scores: &mut [f32], state: Vec<f32>) -> Perceived {
     if model.config.evaluation.mask_seen {
-        for &item in &job.asked.items {
+        for &item in job.asked.items.iter().chain(&job.asked.older) {
             scores[item as usize] = f32::NEG_INFINITY;
         }
     }

@@ -138,6 +138,7 @@ impl Engine {
             breaker: live.reasoner.breaker().state,
             in_flight: self.in_flight.load(Ordering::Relaxed),
             cache_entries: live.answers.len(),
+            impressions_lost: self.impressions.as_ref().map_or(0, |log| log.status().lost),
         });
     }
 
@@ -155,11 +156,11 @@ impl Engine {
         let _counted = InFlight(&self.in_flight);
         let live = self.live.load_full();
         let asked = Arc::new(check(&request, &live.model, live.server.max_history)?);
-        let key = Key::new(&asked, force);
+        let key = Key::new(&asked, force, self.now(), live.model.timeline().is_some());
         let (composed, served, used) = match live.answers.get(&key) {
             Some(known) => (known, Served::Cache, None),
             None => {
-                let (composed, used) = self.answer(&live, &asked, force).await?;
+                let (composed, used) = self.answer(&live, &asked, force, begun).await?;
                 let composed = Arc::new(composed);
                 if composed.keep {
                     live.answers.put(key, composed.clone());
@@ -172,18 +173,23 @@ impl Engine {
             }
         };
         let latency = begun.elapsed();
-        let response = respond(&live, &asked, &composed, served, latency);
-        self.pulse.answered(&live.model, response.impression_id, &asked);
+        let tokens = match served {
+            Served::Cache => self.levels().tokens,
+            Served::Fast | Served::Slow => composed.decision.tokens,
+        };
+        let response = respond(&live, &asked, &composed, (served, tokens), latency);
+        self.pulse.answered(&live.model, live.generation, response.impression_id, &asked);
         self.observe(request, &response, &composed.decision, (served, used), latency);
         Ok(response)
     }
 
-    /// Without the cache.
+    /// Without the cache, for a request that `arrived` then.
     async fn answer(
         &self,
         live: &Live,
         asked: &Arc<Asked>,
         force: Force,
+        arrived: Instant,
     ) -> Result<(Composed, Option<ReasonerUse>), RequestError> {
         let generation = live.generation;
         let from = self.users.resume(&asked.user, generation, &asked.items, &asked.times);
@@ -218,7 +224,8 @@ impl Engine {
             return Ok((composed, None));
         };
         let begun = Instant::now();
-        let wanted = reason_request(&live.model, asked, &perceived);
+        let mut wanted = reason_request(&live.model, asked, &perceived);
+        wanted.within = Some(left(&live.server, arrived));
         let result = live.reasoner.reason(&wanted).await;
         if let Err(ReasonError::BreakerOpen { .. }) = &result {
             // It opened since the router looked: no call was made.
@@ -278,7 +285,8 @@ impl Engine {
     /// [`RequestError`] with status 422 for an item that is not in the catalogue.
     pub fn feedback(&self, request: FeedbackRequest) -> Result<FeedbackResponse, RequestError> {
         let id = request.item.to_string();
-        let model = self.model();
+        let live = self.live.load_full();
+        let model = &live.model;
         let Some(item) = model.item(&id) else {
             let short: String = id.chars().take(40).collect();
             return Err(RequestError::unprocessable(
@@ -287,7 +295,7 @@ impl Engine {
             ));
         };
         if request.action != FeedbackAction::Dismiss {
-            self.pulse.taken(&model, request.impression_id, item);
+            self.pulse.taken(model, live.generation, request.impression_id, item);
         }
         self.telemetry.feedback(request.action.word());
         let known_impression = match &self.impressions {
@@ -315,12 +323,18 @@ impl Engine {
     }
 }
 
+/// How long System 2 may take for a request that `arrived` then: a tenth of the time is left for System
+/// 1's answer in its place, and for the way to the user.
+fn left(server: &ServerSettings, arrived: Instant) -> Duration {
+    Duration::from_secs_f64(0.9 * server.timeout).saturating_sub(arrived.elapsed())
+}
+
 /// The composed answer as this request sees it.
 fn respond(
     live: &Live,
     asked: &Asked,
     composed: &Composed,
-    served: Served,
+    (served, tokens): (Served, f64),
     latency: Duration,
 ) -> RecommendResponse {
     let decision = &composed.decision;
@@ -340,7 +354,7 @@ fn respond(
         },
         denied_by: decision.denied_by,
         over: decision.over.clone(),
-        tokens: decision.tokens,
+        tokens,
         model: live.model.run.clone(),
         adapter: live.model.adapter.as_ref().map(|adapter| adapter.fingerprint.clone()),
         cached,

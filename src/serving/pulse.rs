@@ -12,13 +12,14 @@ use super::request::Asked;
 use crate::dynamics::excitation::{Event, Timeline};
 
 const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 /// Answers that feedback is still connected with, at most, and for how long.
 const ANSWERS: u64 = 20_000;
 const KEPT: Duration = Duration::from_secs(3600);
 
 /// What was asked for an answer.
 struct Shown {
+    /// Of the model that gave it: its items are numbered as that one numbers them.
+    generation: u64,
     asked: Arc<Asked>,
     at: Instant,
     /// Items that counted already.
@@ -34,18 +35,25 @@ impl Pulse {
     }
 
     /// Remember what the answer `impression` was for, where `model` has item dynamics.
-    pub fn answered(&self, model: &ServedModel, impression: Uuid, asked: &Arc<Asked>) {
+    pub fn answered(
+        &self,
+        model: &ServedModel,
+        generation: u64,
+        impression: Uuid,
+        asked: &Arc<Asked>,
+    ) {
         if model.timeline().is_some() {
-            let shown =
-                Shown { asked: asked.clone(), at: Instant::now(), counted: Mutex::default() };
+            let (asked, at) = (asked.clone(), Instant::now());
+            let shown = Shown { generation, asked, at, counted: Mutex::default() };
             self.0.insert(impression, Arc::new(shown));
         }
     }
 
-    /// A user took `item` from the answer `impression`: it counts once, at the time that was asked
-    /// for and as much later as it came.
-    pub fn taken(&self, model: &ServedModel, impression: Uuid, item: u32) {
-        let Some(shown) = self.0.get(&impression) else { return };
+    /// A user took `item` from the answer `impression` of this model: it counts once, at the time that was
+    /// asked for and as much later as it came.
+    pub fn taken(&self, model: &ServedModel, generation: u64, impression: Uuid, item: u32) {
+        let shown = self.0.get(&impression);
+        let Some(shown) = shown.filter(|shown| shown.generation == generation) else { return };
         {
             let mut counted = shown.counted.lock().unwrap_or_else(PoisonError::into_inner);
             if counted.contains(&item) {
@@ -81,12 +89,12 @@ pub fn noted(model: &ServedModel, asked: &Asked, since: Option<i64>) {
 }
 
 /// Events arrive a little out of order: what is late by up to an hour counts as of the last one.
-/// Older ones are history, which training has seen; ones from tomorrow on are a mistake that would stop
-/// the clock for all others.
+/// Older ones are history, which training has seen. Clocks may be fast by up to an hour as well: not by
+/// more, or events of now would count as old ones for as long.
 fn count(timeline: &mut Timeline, event: Event, before: &[u32]) {
     let last = timeline.last().unwrap_or(event.time);
-    let tomorrow = jiff::Timestamp::now().as_millisecond() + DAY_MS;
-    if event.time >= last - HOUR_MS && event.time <= tomorrow.max(last) {
+    let soon = jiff::Timestamp::now().as_millisecond() + HOUR_MS;
+    if event.time >= last - HOUR_MS && event.time <= soon.max(last) {
         timeline.push(Event { time: event.time.max(last), ..event }, before);
     }
 }

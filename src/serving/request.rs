@@ -17,11 +17,13 @@ pub struct Asked {
     pub user: String,
     /// Dense indices, at most as many as the model sees.
     pub items: Vec<u32>,
+    /// Those before them, where nothing that was seen is recommended again.
+    pub older: Vec<u32>,
     /// Unix milliseconds (or DeepM3's units, turned into milliseconds), never falling.
     pub times: Vec<i64>,
     /// When the answer is for, not before the last event.
     pub query: i64,
-    /// Whether the times are those of the calendar, and not DeepM3's units from a start unknown.
+    /// Whether times are given and are those of the calendar, and not DeepM3's units from a start unknown.
     pub calendar: bool,
     pub count: usize,
     pub warnings: Vec<Warning>,
@@ -112,8 +114,11 @@ pub fn check(
     }
     let mut known = Vec::with_capacity(events);
     let mut unknown = Vec::new();
+    // Of the unknown ones as well: the user was there.
+    let mut last = None;
     for (id, &time) in request.recent_items.iter().zip(given) {
         let time = milliseconds(time, scale, name)?;
+        last = last.max(Some(time));
         match model.item(&id.to_string()) {
             Some(item) => known.push((time, item)),
             None => unknown.push(id.to_string()),
@@ -141,16 +146,19 @@ pub fn check(
     if known.len() > seen {
         let message = format!("the model sees the last {seen} of {} events", known.len());
         warnings.push(warning("history_truncated", message));
-        known.drain(..known.len() - seen);
+    }
+    let mut older: Vec<u32> =
+        known.drain(..known.len().saturating_sub(seen)).map(|(_, item)| item).collect();
+    if !model.config.evaluation.mask_seen {
+        older.clear();
     }
     if known.is_empty() {
         let message = "there is no known event; the answer is the same for every such user";
         warnings.push(warning("empty_history", message.to_owned()));
     }
     let (times, items): (Vec<i64>, Vec<u32>) = known.into_iter().unzip();
-    let last = times.last().copied().unwrap_or_default();
     let query = match request.query_time {
-        Some(time) => milliseconds(time, scale, "query_time")?,
+        Some(time) => Some(milliseconds(time, scale, "query_time")?),
         None => last,
     };
     if query < last {
@@ -158,6 +166,7 @@ pub fn check(
         warnings.push(warning("query_before_history", message.to_owned()));
     }
     let user = request.user_id.clone();
-    let calendar = request.recent_times.is_none();
-    Ok(Asked { user, items, times, query: query.max(last), calendar, count, warnings })
+    let calendar = request.recent_times.is_none() && query.is_some();
+    let query = query.max(last).unwrap_or_default();
+    Ok(Asked { user, items, older, times, query, calendar, count, warnings })
 }

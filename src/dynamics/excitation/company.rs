@@ -33,6 +33,11 @@ pub(super) struct Company {
     /// The same for followers.
     followed: Vec<f32>,
     partners: usize,
+    /// Ties there are, and how many there may be before the oldest go.
+    count: usize,
+    most: usize,
+    /// Events whose ties are gone.
+    forgotten: usize,
 }
 
 impl Tie {
@@ -43,13 +48,19 @@ impl Tie {
 }
 
 impl Company {
-    /// For a stream that begins with about `events` events.
+    /// For a stream that begins with about `events` events, all of whose ties are kept until it is a
+    /// quarter longer.
     pub fn new(items: usize, events: usize) -> Self {
+        let partners = (TIES / (2 * events.max(1))).clamp(2, PARTNERS);
+        let most = TIES.max(2 * events * partners);
         Self {
             ties: vec![Vec::new(); items],
             degree: vec![0.0; items],
             followed: vec![0.0; items],
-            partners: (TIES / (2 * events.max(1))).clamp(2, PARTNERS),
+            partners,
+            count: 0,
+            most: most + most / 4,
+            forgotten: 0,
         }
     }
 
@@ -59,6 +70,7 @@ impl Company {
         let partners = || before.iter().rev().take(self.partners).enumerate();
         let partners: Vec<(usize, u32)> =
             partners().map(|(back, &other)| (back, other)).filter(|pair| pair.1 != item).collect();
+        self.count += 2 * partners.len();
         self.degree[item as usize] += share * partners.len() as f32;
         for &(_, other) in &partners {
             self.degree[other as usize] += share;
@@ -78,6 +90,20 @@ impl Company {
             self.ties[other as usize].push(Tie { event, other: item, weight, next });
             self.ties[item as usize].push(Tie { event, other, weight, next: 0.0 });
         }
+        if self.count > self.most {
+            self.forget(self.forgotten + (event as usize - self.forgotten).div_ceil(4));
+        }
+    }
+
+    /// Let the ties of the first so many `events` go: a stream that never ends would fill the memory.
+    fn forget(&mut self, events: usize) {
+        self.forgotten = events;
+        self.count = 0;
+        for ties in &mut self.ties {
+            ties.drain(..ties.partition_point(|tie| tie.event() < events));
+            ties.shrink_to(2 * ties.len());
+            self.count += ties.len();
+        }
     }
 
     /// The latest ties of `item` among those of the first `events` events.
@@ -85,5 +111,30 @@ impl Company {
         let ties = &self.ties[item as usize];
         let end = ties.partition_point(|tie| tie.event() < events);
         &ties[end.saturating_sub(LATEST)..end]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_never_ends_keeps_its_latest_ties() {
+        let mut endless = Company { most: 1000, ..Company::new(4, 10) };
+        let mut whole = Company::new(4, 10);
+        for event in 0..10_000 {
+            let (item, before) = ((event % 4) as u32, [(event / 4 % 4) as u32]);
+            endless.push(event, item, &before);
+            whole.push(event, item, &before);
+            assert!(endless.count <= 1000);
+        }
+        let of = |company: &Company| -> Vec<(usize, u32, f32, f32)> {
+            let ties = company.of(2, 10_000);
+            ties.iter().rev().take(150).map(|t| (t.event(), t.other, t.weight, t.next)).collect()
+        };
+        assert_eq!(of(&endless).len(), 150);
+        assert_eq!(of(&endless), of(&whole));
+        let room: usize = endless.ties.iter().map(Vec::capacity).sum();
+        assert!(room < 4000, "{room}");
     }
 }

@@ -126,6 +126,7 @@ fn request() -> ReasonRequest {
         history: vec![seen],
         candidates: (0..5).map(candidate).collect(),
         count: 3,
+        within: None,
     }
 }
 
@@ -389,6 +390,24 @@ async fn a_call_given_up_counts_as_no_failure() {
     }
     let view = llm.breaker();
     assert_eq!((view.state, view.failures), (BreakerState::Closed, 0));
+}
+
+#[tokio::test]
+async fn a_call_ends_with_the_callers_patience_and_counts_as_failed() {
+    // One that never answers, and one whose retries would take longer.
+    for replies in [[Reply::Never], [status(503)]] {
+        let (address, _) = serve(&replies).await;
+        let settings = ReasonerSettings { breaker_failures: 1, retries: 10, ..settings(address) };
+        let llm = llm_with(&settings);
+        let within = Some(Duration::from_millis(200));
+        let error = llm.reason(&ReasonRequest { within, ..request() }).await.unwrap_err();
+        let ReasonError::Failed { failure, usage } = error else { panic!("{error}") };
+        if let Reply::Never = replies[0] {
+            assert!(failure.to_string().contains("raise server.timeout"), "{failure}");
+            assert!(usage.cost > 0.0, "it may have read the prompt");
+        }
+        assert_eq!(llm.breaker().state, BreakerState::Open);
+    }
 }
 
 #[tokio::test]

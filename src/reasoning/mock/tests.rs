@@ -47,6 +47,7 @@ fn request(history: &[u32], candidates: &[(u32, f32)], count: usize) -> ReasonRe
         history: history.iter().enumerate().map(seen).collect(),
         candidates: candidates.iter().map(candidate).collect(),
         count,
+        within: None,
     }
 }
 

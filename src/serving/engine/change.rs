@@ -38,6 +38,9 @@ impl Engine {
         } else {
             reasoner(&config.reasoner, model.evidence.clone())?
         };
+        // First: what is decided by new thresholds may be kept among the old answers, which are forgotten,
+        // but nothing decided by old ones among the new.
+        self.router.apply(config.router.clone(), self.now());
         self.live.store(Arc::new(Live {
             generation: before.generation + u64::from(!same_model),
             reasoner,
@@ -46,7 +49,6 @@ impl Engine {
             server: config.server.clone(),
             model,
         }));
-        self.router.apply(config.router.clone(), self.now());
         Ok(())
     }
 

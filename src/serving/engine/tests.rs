@@ -231,7 +231,7 @@ async fn what_users_do_moves_the_item_dynamics_at_once() {
     let (model, last) = lively();
     let mut config = config();
     config.server.cache_size = 0;
-    let engine = engine(config, model);
+    let engine = engine(config.clone(), model);
     let id = |item: i64| ItemId::Number(item);
     let ask = |user: &str, items: &[i64], from: f64| RecommendRequest {
         user_id: user.to_owned(),
@@ -268,8 +268,17 @@ async fn what_users_do_moves_the_item_dynamics_at_once() {
     engine.recommend(undated, Force::Fast).await.unwrap();
     assert_eq!(after, stranger(40).await);
     // Nor may a clock that is wrong stop the others'.
-    engine.recommend(ask("from the future", &[40], 9e9), Force::Fast).await.unwrap();
+    let now = jiff::Timestamp::now().as_millisecond() as f64 / 1000.0;
+    for fast in [now + 23.0 * 3600.0, 9e9] {
+        engine.recommend(ask("from the future", &[40], fast), Force::Fast).await.unwrap();
+    }
     assert_eq!(after, stranger(40).await);
+    let before = stranger(41).await;
+    for user in 10..15 {
+        let history = ask(&format!("user {user}"), &[7, 41], last + 280.0 + f64::from(user));
+        engine.recommend(history, Force::Fast).await.unwrap();
+    }
+    assert!(stranger(41).await > 1.05 * before, "the clock goes on");
 
     let shown = engine.recommend(ask("ann", &[7], last + 300.0), Force::Fast).await.unwrap();
     let feedback =
@@ -282,6 +291,89 @@ async fn what_users_do_moves_the_item_dynamics_at_once() {
     assert!(clicked > 1.05 * unseen, "{unseen} {clicked}");
     engine.feedback(feedback(FeedbackAction::Purchase)).unwrap();
     assert_eq!(clicked, stranger(55).await, "one item of an answer counts once");
+    // Another model may number its items differently: what the old one showed says nothing of them.
+    let (model, _) = lively();
+    engine.replace(model, &config).unwrap();
+    stranger(50).await;
+    let unseen = stranger(50).await;
+    let late = FeedbackRequest {
+        impression_id: shown.impression_id,
+        item: id(50),
+        action: FeedbackAction::Click,
+    };
+    engine.feedback(late).unwrap();
+    assert_eq!(unseen, stranger(50).await);
+}
+
+#[tokio::test]
+async fn a_request_without_a_time_is_asked_now_and_the_cache_tells_clocks_apart() {
+    let (model, last) = lively();
+    let engine = engine(config(), model);
+    let empty = || RecommendRequest { user_id: "nobody".to_owned(), ..Default::default() };
+    let answer =
+        async |request: RecommendRequest| engine.recommend(request, Force::Fast).await.unwrap();
+    let now = RecommendRequest { query_time: Some(last + 0.001), ..empty() };
+    let now = scores(&answer(now).await);
+    let long_ago = RecommendRequest { query_time: Some(0.0), ..empty() };
+    assert_ne!(scores(&answer(long_ago).await), now);
+    for (times, timestamps) in [(None, None), (Some(vec![]), None), (None, Some(vec![]))] {
+        let request =
+            RecommendRequest { recent_times: times, recent_timestamps: timestamps, ..empty() };
+        assert_eq!(scores(&answer(request).await), now);
+    }
+    // Items that nobody knows still say when the user was there.
+    let unknown = RecommendRequest {
+        recent_items: vec![ItemId::Number(9999)],
+        recent_timestamps: Some(vec![last + 0.001]),
+        ..empty()
+    };
+    assert_eq!(scores(&answer(unknown).await), now);
+}
+
+#[tokio::test]
+async fn what_came_before_the_window_is_not_recommended_again_where_seen_items_are_not() {
+    for mask_seen in [true, false] {
+        let mut config = config();
+        config.data.max_len = 6;
+        config.evaluation.mask_seen = mask_seen;
+        let context: Context<()> = jobs::detached(Control::default(), |_, _| ());
+        let data = drift(DriftOptions { users: 80, items: 60, ..Default::default() }, || Ok(()));
+        let prepared = Prepared::from_dataset(&data.unwrap(), &config, &context).unwrap();
+        let weights = parameters::initial(&config.model, prepared.data.items(), 1);
+        let model = ServedModel::new("masked", &config, weights, prepared, &context).unwrap();
+        let engine = engine(config, Arc::new(model));
+        let request = RecommendRequest { count: Some(60), ..asks(3, 20) };
+        let seen: Vec<String> = request.recent_items.iter().map(ToString::to_string).collect();
+        let answer = engine.recommend(request, Force::Fast).await.unwrap();
+        assert!(answer.data.meta.warnings.iter().any(|one| one.code == "history_truncated"));
+        let again = items(&answer).iter().filter(|item| seen.contains(item)).count();
+        assert_eq!(again == 0, mask_seen, "{again} seen items");
+    }
+}
+
+/// Whatever System 2 does with its time, the user has an answer within theirs.
+#[tokio::test]
+async fn a_system_2_that_takes_too_long_degrades_to_system_1_and_counts_as_failed() {
+    // Connections are taken, and nothing is ever said.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = config();
+    config.server.timeout = 0.4;
+    config.reasoner.kind = ReasonerKind::Llm;
+    config.reasoner.base_url = format!("http://{}/v1", silent.local_addr().unwrap());
+    config.reasoner.breaker_failures = 1;
+    let deaf = engine(config.clone(), model(1));
+    config.reasoner.kind = ReasonerKind::Mock;
+    config.reasoner.mock_latency = true;
+    config.reasoner.latency_mean = 2.0;
+    let slow = engine(config, model(1));
+    for engine in [&deaf, &slow] {
+        let answer = engine.recommend(asks(1, 4), Force::Slow).await.unwrap();
+        assert_eq!(answer.data.reasoning_source, Path::FastPath);
+        let warnings = &answer.data.meta.warnings;
+        let said = warnings.iter().find(|one| one.code == "reasoner_failed").unwrap();
+        assert!(said.message.contains("raise server.timeout"), "{}", said.message);
+    }
+    assert_eq!(deaf.breaker().state, BreakerState::Open);
 }
 
 #[tokio::test]

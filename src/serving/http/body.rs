@@ -40,7 +40,13 @@ pub async fn read<T: DeserializeOwned>(
         check: check_type,
     };
     let bytes = bytes(request, &wanted, limits, deadline).await?;
-    serde_json::from_slice(&bytes).map_err(|error| explain(&error))
+    let read = serde_json::from_slice(&bytes).map_err(|error| explain(&error, &bytes))?;
+    // serde takes a list for the fields in their order, which nobody means.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        let message = "the body is a list; send a JSON object, as `/openapi.json` describes it";
+        return Err(error(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", message));
+    }
+    Ok(read)
 }
 
 /// Read the request's body as the bytes of a file of at most `most` bytes, whatever type it claims,
@@ -167,8 +173,9 @@ async fn too_large(wanted: &Wanted, rest: Option<Body>) -> RequestError {
 }
 
 /// What is wrong with the JSON. serde_json counts a number that no `f64` can hold, and nesting that
-/// is too deep for it, among the syntax errors and tells them apart only by their text.
-fn explain(cause: &serde_json::Error) -> RequestError {
+/// is too deep for it, among the syntax errors and tells them apart only by their text; and a value of
+/// another type where it wants one of a few words.
+fn explain(cause: &serde_json::Error, bytes: &[u8]) -> RequestError {
     let said: String = cause.to_string().chars().take(QUOTED).collect();
     if said.starts_with("number out of range") {
         let message = format!("a number is too large to be one: {said}");
@@ -178,7 +185,8 @@ fn explain(cause: &serde_json::Error) -> RequestError {
         let message = format!("the JSON is nested too deeply: {said}");
         return error(StatusCode::BAD_REQUEST, "nested_too_deeply", message);
     }
-    if cause.classify() != Category::Data {
+    let valid = || serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+    if cause.classify() != Category::Data && !valid() {
         let message = format!("the body is no valid JSON: {said}");
         return error(StatusCode::BAD_REQUEST, "invalid_json", message);
     }
@@ -202,7 +210,8 @@ mod tests {
     use crate::serving::wire::{FeedbackRequest, RecommendRequest};
 
     fn refusal(json: &str) -> (u16, &'static str, String) {
-        let refusal = explain(&serde_json::from_str::<RecommendRequest>(json).unwrap_err());
+        let cause = serde_json::from_str::<RecommendRequest>(json).unwrap_err();
+        let refusal = explain(&cause, json.as_bytes());
         (refusal.status, refusal.code, refusal.message)
     }
 
@@ -215,6 +224,7 @@ mod tests {
             assert_eq!((status, code), expected, "{broken}");
         }
         for wrong in [
+            "{\"user_id\": \"a\", \"count\": [1]}",
             "[]",
             "null",
             "{}",

@@ -115,7 +115,7 @@ async fn answer<B: Backend>(app: &App<B>, mut router: Router, request: Request) 
         Err(_) if matches!(request.uri().path(), routes::HEALTH | routes::METRICS) => None,
         Err(_) => {
             let message = format!(
-                "{} requests are being answered, which is the most at once \
+                "{} requests are being read or answered, which is the most at once \
                  (server.concurrency); try again in a second",
                 app.limits.concurrency
             );

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Replay;
-use crate::evaluation::{Estimate, hit, mean_metric, mean_over, ndcg};
+use crate::evaluation::{Estimate, hit, mean_metric, mean_over, ndcg, percentile};
 use crate::routing::{Ask, Budget, Force, Limit, Path, Reason, decide};
 use crate::settings::RouterSettings;
 
@@ -129,7 +129,7 @@ impl Replay {
             system2: self.alone[1].clone(),
             gain: mean_over(&[gains]),
             mean_latency_ms: latencies.iter().sum::<f64>() / n as f64,
-            p95_latency_ms: latencies[(n * 95 / 100).min(n - 1)],
+            p95_latency_ms: percentile(&latencies, 95)?,
             cost_per_1000: 1000.0 * spent / n as f64,
         })
     }

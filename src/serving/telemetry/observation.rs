@@ -99,4 +99,6 @@ pub struct Gauges {
     /// Requests being answered.
     pub in_flight: usize,
     pub cache_entries: u64,
+    /// Answers and feedback that the log could not keep.
+    pub impressions_lost: u64,
 }

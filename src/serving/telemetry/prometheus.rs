@@ -65,6 +65,7 @@ pub struct Metrics {
     breaker: IntGauge,
     in_flight: IntGauge,
     cache_entries: IntGauge,
+    impressions_lost: IntGauge,
 }
 
 struct PathMetrics {
@@ -215,6 +216,8 @@ impl Metrics {
             )?,
             in_flight: make.int_gauge("api_in_flight", "Requests being answered.")?,
             cache_entries: make.int_gauge("cache_entries", "Answers in the cache.")?,
+            impressions_lost: make
+                .int_gauge("impressions_lost", "Log lines that the disk did not take.")?,
             registry,
         })
     }
@@ -279,6 +282,7 @@ impl Metrics {
         });
         self.in_flight.set(i64::try_from(gauges.in_flight).unwrap_or(i64::MAX));
         self.cache_entries.set(i64::try_from(gauges.cache_entries).unwrap_or(i64::MAX));
+        self.impressions_lost.set(i64::try_from(gauges.impressions_lost).unwrap_or(i64::MAX));
     }
 
     /// Prometheus' text format.

@@ -135,6 +135,7 @@ fn gauges(tokens: f64) -> Gauges {
         breaker: BreakerState::HalfOpen,
         in_flight: 3,
         cache_entries: 17,
+        impressions_lost: 3,
     }
 }
 
@@ -236,6 +237,7 @@ fn metrics_by_their_names() {
         ("api_feedback_total{action=\"purchase\"}", 0.0),
         ("api_in_flight", 3.0),
         ("cache_entries", 17.0),
+        ("impressions_lost", 3.0),
         ("process_start_time_seconds", START as f64),
         (concat!("deepm3_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
     ];
