@@ -131,7 +131,7 @@ pub struct ConfigOptions {
 pub struct TrainOptions {
     #[command(flatten)]
     pub config: ConfigOptions,
-    /// gru, euler, rk4, decay, cfc or gru-ode
+    /// gru, euler, rk4, decay, cfc, gru-ode, sasrec or tisasrec
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
     /// Go on with an interrupted run (id, unique prefix, or `latest`)
@@ -298,8 +298,8 @@ pub struct BenchOptions {
     #[arg(value_enum)]
     pub what: BenchWhat,
     /// Repeats of each, of which the median is printed
-    #[arg(long, default_value_t = 30, value_name = "N")]
-    pub repeats: usize,
+    #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeats: u32,
     /// Histories of a training step
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub batch: u16,

@@ -26,7 +26,9 @@ pub fn attractors(options: &AttractorOptions, common: &Common) -> Result<()> {
         Some(landscape) => landscape,
         None => {
             let landscape = survey(&subject, asked, &context)?;
-            landscape.keep(&store)?;
+            if let Err(error) = landscape.keep(&store) {
+                note!("the analysis is not kept for the next time: {error}");
+            }
             landscape
         }
     };
@@ -135,8 +137,10 @@ fn print(landscape: &Landscape, journey: Option<&Journey>) {
     } else {
         println!("\n     kind             relaxes in     basin   residual  theme");
         for point in &landscape.fixed_points {
-            let relaxes =
-                point.relaxation_days.map_or("–".to_owned(), |d| format!("{d:.1} days"));
+            let relaxes = point.relaxation_days.map_or("–".to_owned(), |days| match days {
+                ..7305.0 => format!("{days:.1} days"),
+                _ => "> 20 years".to_owned(),
+            });
             let basin = match point.kind.is_stable() {
                 true => format!("{:.1} %", 100.0 * point.basin_share),
                 false => "–".to_owned(),

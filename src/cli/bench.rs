@@ -43,7 +43,7 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
     }
     let context = output::context::<()>(common, |()| ())?;
     let info = device::choose(&common.device)?;
-    let batch = batch(options.batch.into());
+    let (batch, repeats) = (batch(options.batch.into()), options.repeats as usize);
     let mut rows = Vec::new();
     let asked = |solver: &&Solver| options.solvers.is_empty() || options.solvers.contains(solver);
     for &solver in Solver::WITH_STATE.iter().filter(asked) {
@@ -51,17 +51,13 @@ pub fn bench(options: &BenchOptions, common: &Common) -> Result<()> {
         let model = ModelSettings { solver, targets: Targets::Last, ..Default::default() };
         let weights = parameters::initial(&model, ITEMS, 1);
         let step = match options.what {
-            BenchWhat::Step if info.is_cpu() => {
-                Some(on_cpu(&model, &weights, &batch, options.repeats))
-            }
+            BenchWhat::Step if info.is_cpu() => Some(on_cpu(&model, &weights, &batch, repeats)),
             BenchWhat::Step if !solver.on_gpus() => None,
-            BenchWhat::Step => {
-                Some(on_device(&model, &weights, &batch, &info.open()?, options.repeats)?)
-            }
+            BenchWhat::Step => Some(on_device(&model, &weights, &batch, &info.open()?, repeats)?),
             BenchWhat::Request | BenchWhat::Scale => None,
         };
         let packed = PackedSystem1::new(&model, ITEMS, &weights);
-        let [many, one] = [ROWS, 1].map(|rows| forward(&packed, rows, options.repeats));
+        let [many, one] = [ROWS, 1].map(|rows| forward(&packed, rows, repeats));
         rows.push((solver, step, many, one));
     }
     // Beside the steps, so that both saw the same machine.
@@ -191,7 +187,7 @@ fn on_device(
     let mut gpu = match OnGpu::new(device, model, ITEMS, weights, None) {
         Ok(gpu) => gpu,
         Err(unfit) => {
-            eprintln!("plain tensors, since the device cannot run the kernels for GPUs: {unfit}");
+            note!("plain tensors, since the device cannot run the kernels for GPUs: {unfit}");
             let ms = in_tensors(model, weights, batch, device, repeats);
             return Ok(Measured { ms, kernels: "plain tensors", launches: None });
         }

@@ -94,9 +94,12 @@ fn get(name: &str, agree: bool, common: &Common) -> Result<()> {
     let entry = catalog::find(name).map_err(|error| Usage(error.to_string()))?;
     let folder =
         catalog::data_dir().context("this system has no folder for application data; set HOME")?;
-    eprintln!(
+    note!(
         "{}\n{}: {}\n{}",
-        entry.title, entry.licence.name, entry.licence.summary, entry.licence.url
+        entry.title,
+        entry.licence.name,
+        entry.licence.summary,
+        entry.licence.url
     );
     if agree {
         entry.agree(&folder)?;

@@ -87,8 +87,8 @@ fn one(
     }
     let quiet = common.quiet;
     let context = output::context::<Event>(common, move |event| match event {
-        Event::Message(text) if !quiet => eprintln!("{text}"),
-        Event::Point { curve, at: [x, y] } if !quiet => eprintln!("{curve}: {x:.0}  {y:.4}"),
+        Event::Message(text) if !quiet => note!("{text}"),
+        Event::Point { curve, at: [x, y] } if !quiet => note!("{curve}: {x:.0}  {y:.4}"),
         _ => {}
     })?;
     let inputs = Inputs { store, run: options.run.clone(), config, device: common.device.clone() };
@@ -103,7 +103,7 @@ fn one(
     if let Some(path) = &options.output {
         export(&result, path)?;
         if !quiet {
-            eprintln!("written to {}", path.display());
+            note!("written to {}", path.display());
         }
     }
     if common.json {

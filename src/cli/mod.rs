@@ -3,6 +3,15 @@
 //! Results go to stdout (a table, or one JSON object with `--json`), progress to stderr. Exit code
 //! 0 is done, 1 failed, 2 wrong usage.
 
+/// A line on stderr. Nobody need read it, so it is no failure where it cannot be written: a training
+/// outlives the terminal that it was started from.
+macro_rules! note {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod arguments;
 mod attractors;
 mod bench;
@@ -27,8 +36,11 @@ use clap::Parser;
 use crate::jobs::panic_message;
 use arguments::{Arguments, Command, Usage};
 
-/// What the standard library says when nobody reads stdout any more.
-const STDOUT_CLOSED: &str = "failed printing to stdout";
+/// What the standard library says when stdout cannot be written, before the reason.
+const NOT_PRINTED: &str = "failed printing to stdout: ";
+/// The reasons where its reader went away, as Unix and Windows number them: `deepm3 runs list | head` is no
+/// failure of ours.
+const READER_LEFT: [&str; 3] = ["(os error 32)", "(os error 109)", "(os error 232)"];
 
 /// Run the program; the exit code says how it went.
 pub fn main() -> ExitCode {
@@ -41,20 +53,28 @@ pub fn main() -> ExitCode {
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error")),
         )
         .init();
-    // A reader that went away (`deepm3 runs list | head`) is no failure of ours.
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if !panic.to_string().contains(STDOUT_CLOSED) {
+        if !panic.to_string().contains(NOT_PRINTED) {
             usual(panic);
         }
     }));
     let outcome = catch_unwind(AssertUnwindSafe(|| run(&arguments, started)));
     match outcome {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Err(panic) if panic_message(panic.as_ref()).contains(STDOUT_CLOSED) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Err(panic) => {
+            let message = panic_message(panic.as_ref());
+            let Some((_, reason)) = message.split_once(NOT_PRINTED) else {
+                return ExitCode::FAILURE;
+            };
+            if READER_LEFT.iter().any(|left| reason.contains(left)) {
+                return ExitCode::SUCCESS;
+            }
+            note!("error: the result could not be written: {reason}");
+            ExitCode::FAILURE
+        }
         Ok(Err(error)) => {
-            eprintln!("error: {error:#}");
+            note!("error: {}", causes(&error));
             let usage = error.is::<Usage>() || error.is::<crate::settings::SettingError>();
             ExitCode::from(if usage { 2 } else { 1 })
         }
@@ -81,6 +101,19 @@ fn run(arguments: &Arguments, started: std::time::Instant) -> Result<()> {
         Some(Command::Bench(options)) => bench::bench(options, common),
         Some(Command::Settings) => output::settings(common),
     }
+}
+
+/// The error and its causes, each once: many messages hold their cause already.
+fn causes(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }
 
 /// Open the window, or explain what to do where there is no display.

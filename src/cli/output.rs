@@ -33,7 +33,7 @@ pub fn context<E: Send + 'static>(
         if stop.is_cancelled() {
             std::process::exit(130);
         }
-        eprintln!("stopping… (again to stop without saving)");
+        note!("stopping… (again to stop without saving)");
         stop.cancel();
     })?;
     let quiet = common.quiet;
@@ -49,8 +49,8 @@ pub fn context<E: Send + 'static>(
             return;
         }
         match progress.fraction {
-            Some(share) => eprintln!("{:3.0} %  {}", 100.0 * share, progress.message),
-            None => eprintln!("       {}", progress.message),
+            Some(share) => note!("{:3.0} %  {}", 100.0 * share, progress.message),
+            None => note!("       {}", progress.message),
         }
         *last = (Instant::now(), progress.clone());
     }))

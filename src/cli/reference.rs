@@ -8,6 +8,7 @@ use super::output;
 use crate::dynamics::tsit5::Tolerance;
 use crate::dynamics::{device, parameters};
 use crate::evaluation::mean_metric;
+use crate::jobs::Context;
 use crate::runs::{RunStore, RunSummary, model_title};
 use crate::settings::Config;
 use crate::training::evaluate::per_query;
@@ -15,12 +16,10 @@ use crate::training::{Prepared, TrainError, checkpoint, reference};
 
 /// Judge the run in every way, and print the ways side by side.
 pub fn print(
-    store: &RunStore,
-    summary: &RunSummary,
-    config: &Config,
-    prepared: &Prepared,
+    (store, summary, config, prepared): (&RunStore, &RunSummary, &Config, &Prepared),
     options: &EvaluateOptions,
     common: &Common,
+    context: &Context<()>,
 ) -> Result<()> {
     let size = options.tolerance;
     ensure!(
@@ -37,7 +36,6 @@ pub fn print(
     }
     let (weights, _) = checkpoint::decode(&store.model(&summary.run)?)?;
     let weights = parameters::fit(&config.model, prepared.data.items(), weights)?;
-    let context = output::context::<()>(common, |()| ())?;
     context.progress(None, "Integrating to a tolerance");
     let control = context.control();
     let ways = reference::compare(

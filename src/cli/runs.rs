@@ -217,7 +217,7 @@ fn export(store: &RunStore, specs: &[String], file: &Path, common: &Common) -> R
         return output::json(&json!({ "exported": runs, "file": file }));
     }
     if !common.quiet {
-        eprintln!("wrote {}", file.display());
+        note!("wrote {}", file.display());
     }
     Ok(())
 }
@@ -260,7 +260,7 @@ fn delete(store: &RunStore, specs: &[String], common: &Common) -> Result<()> {
     for id in &ids {
         store.delete(id)?;
         if !common.quiet && !common.json {
-            eprintln!("deleted {id}; `deepm3 runs restore {id}` brings it back");
+            note!("deleted {id}; `deepm3 runs restore {id}` brings it back");
         }
     }
     if common.json { output::json(&json!({ "deleted": ids })) } else { Ok(()) }
@@ -270,7 +270,7 @@ fn restore(store: &RunStore, ids: &[String], common: &Common) -> Result<()> {
     for id in ids {
         store.restore(id)?;
         if !common.quiet && !common.json {
-            eprintln!("restored {id}");
+            note!("restored {id}");
         }
     }
     if common.json { output::json(&json!({ "restored": ids })) } else { Ok(()) }

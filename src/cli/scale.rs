@@ -38,7 +38,7 @@ pub fn scale(options: &BenchOptions, common: &Common) -> Result<()> {
         context.checkpoint()?;
         let done = place as f32 / SIZES.len() as f32;
         context.progress(Some(done), format!("B {batch}, L {length}, N {items}"));
-        let (step_ms, mib) = measure(batch, length, items, options.repeats.clamp(1, 5));
+        let (step_ms, mib) = measure(batch, length, items, (options.repeats as usize).min(5));
         let event_us = step_ms * 1e3 / (batch * length) as f64;
         rows.push(json!({
             "batch": batch, "length": length, "items": items,

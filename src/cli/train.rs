@@ -16,7 +16,10 @@ use crate::runs::{AblationTable, LatencyRecord, RunEntry, RunState, RunStore, Ru
 use crate::settings::{Config, Protocol, preset_for};
 use crate::training::evaluate::{self as evaluation, per_query};
 use crate::training::scorer::Scorer;
-use crate::training::{Plan, Prepared, RunKey, TrainError, ablation, checkpoint};
+use crate::training::tuning::Search;
+use crate::training::{
+    Left, Plan, Prepared, RunKey, TrainError, ablation, checkpoint, resume, resume_together,
+};
 
 /// The config of the options, on top of the preset that fits where none is named: the built-in
 /// set's own, DeepM3's for its protocol, the field's for anybody else's data.
@@ -27,7 +30,7 @@ fn config_of(options: &super::arguments::ConfigOptions) -> Result<Config> {
 
 pub fn train(options: &TrainOptions, common: &Common) -> Result<()> {
     if let Some(spec) = &options.resume {
-        return resume(spec, options, common);
+        return resume_one(spec, options, common);
     }
     let mut config = config_of(&options.config)?;
     if let Some(model) = &options.model {
@@ -79,7 +82,7 @@ fn run_plan(
     let prepared = Prepared::load(config, &context)?;
     if !common.quiet {
         let record = &prepared.record;
-        eprintln!(
+        note!(
             "{}: {} users, {} items, {} events; {} test queries",
             record.name,
             record.users,
@@ -167,7 +170,7 @@ fn print_training(summary: &RunSummary, common: &Common) -> Result<()> {
     Ok(())
 }
 
-fn resume(spec: &str, options: &TrainOptions, common: &Common) -> Result<()> {
+fn resume_one(spec: &str, options: &TrainOptions, common: &Common) -> Result<()> {
     let store = RunStore::open(common.runs.as_deref())?;
     let entry = if spec == "latest" {
         let interrupted =
@@ -191,9 +194,8 @@ fn resume(spec: &str, options: &TrainOptions, common: &Common) -> Result<()> {
     let key = RunKey { index: 0, solver: config.model.solver, seed: config.training.seed as u64 };
     let context = events(common, vec![key], Ended::default())?;
     let prepared = Prepared::load(&config, &context)?;
-    let trained =
-        ablation::resume(dir, &config, &prepared, &common.device, &context).map_err(stopped)?;
-    print_training(&trained.summary, common)
+    let summary = resume(dir, &config, &prepared, &common.device, &context).map_err(stopped)?;
+    print_training(&summary, common)
 }
 
 /// Finish what is left of an ablation, measure the latency of runs that have none yet, and print
@@ -204,38 +206,35 @@ fn resume_group(group: &str, options: &AblationOptions, common: &Common) -> Resu
     all.reverse();
     let group_of = |entry: &RunEntry| entry.settings().map(|c| c.ablation.group.clone());
     let group = if group == "latest" {
-        let interrupted =
-            all.iter().rev().find(|entry| entry.state == RunState::Interrupted && !entry.archived);
-        interrupted.and_then(group_of).context("no run is interrupted")?
+        let unfinished = |entry: &&RunEntry| {
+            Left::of(entry).is_some()
+                && !entry.archived
+                && !entry.is_of_an_experiment()
+                && group_of(entry).is_none_or(|group| !Search::exists(&store, &group))
+        };
+        all.iter().rev().find(unfinished).and_then(group_of).context("no run is interrupted")?
     } else {
         group.to_owned()
     };
-    all.retain(|entry| group_of(entry).as_deref() == Some(group.as_str()));
-    let first = all.first().and_then(RunEntry::settings).cloned();
-    let mut shared = first
-        .with_context(|| format!("no run is of group `{group}`; `deepm3 runs list` shows them"))?;
-    options.config.data.apply(&mut shared)?;
-    // Each run is announced by its id; its events all carry index 0.
-    let context = events(common, Vec::new(), Ended::default())?;
-    let prepared = Prepared::load(&shared, &context)?;
-    for entry in &all {
-        let mut dir = match entry.state {
-            RunState::Interrupted | RunState::Done => store.open_run(&entry.id)?,
-            _ => continue,
-        };
-        let mut config = dir.read_config()?;
-        config.data = shared.data.clone();
-        if entry.state == RunState::Interrupted {
-            if !common.quiet {
-                eprintln!("going on with {}", entry.id);
-            }
-            ablation::resume(dir, &config, &prepared, &common.device, &context).map_err(stopped)?;
-        } else if let Some(mut summary) = entry.summary.clone().filter(|s| s.latency.is_none()) {
-            let (_, latency) = judge(&store, &config, &summary, &prepared, &context)?;
-            summary.latency = latency;
-            dir.write_summary(&summary)?;
-        }
+    if Search::exists(&store, &group) {
+        bail!("`{group}` is a search; `deepm3 tune --resume {group}` goes on with it");
     }
+    all.retain(|entry| group_of(entry).as_deref() == Some(group.as_str()));
+    if all.is_empty() {
+        bail!("no run is of group `{group}`; `deepm3 runs list` shows them");
+    }
+    let mut left: Vec<Left> = all.iter().filter_map(Left::of).collect();
+    for run in &mut left {
+        options.config.data.apply(&mut run.config)?;
+    }
+    let begun = left.iter().filter(|left| !left.trained);
+    let keys = begun.enumerate().map(|(index, Left { config, .. })| RunKey {
+        index,
+        solver: config.model.solver,
+        seed: config.training.seed as u64,
+    });
+    let context = events(common, keys.collect(), Ended::default())?;
+    resume_together(&store, &left, None, &common.device, &context).map_err(stopped)?;
     let summaries = super::runs::select(&store, &[group])?;
     let table = AblationTable::of_stored(&store, &summaries)?;
     if common.json {
@@ -284,7 +283,12 @@ pub fn evaluate(options: &EvaluateOptions, common: &Common) -> Result<()> {
     let context = output::context::<()>(common, |()| ())?;
     let prepared = Prepared::load(&config, &context)?;
     if options.reference {
-        return super::reference::print(&store, &summary, &config, &prepared, options, common);
+        return super::reference::print(
+            (&store, &summary, &config, &prepared),
+            options,
+            common,
+            &context,
+        );
     }
     let (ranks, latency) = judge(&store, &config, &summary, &prepared, &context)?;
     let metrics = per_query(&ranks);

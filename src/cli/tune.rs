@@ -1,6 +1,6 @@
 //! `deepm3 tune`.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use super::arguments::{Common, TuneOptions, Usage};
@@ -21,13 +21,20 @@ pub fn tune(options: &TuneOptions, common: &Common) -> Result<()> {
         }
         None => config_of(options)?,
     };
+    // Before hours of search, not after them.
+    if let Some(folder) = options.save.as_ref().and_then(|path| path.parent())
+        && !folder.as_os_str().is_empty()
+        && !folder.is_dir()
+    {
+        bail!(Usage(format!("--save: there is no folder {}", folder.display())));
+    }
     let group = config.ablation.group.clone();
     let quiet = common.quiet;
     if !quiet {
-        eprintln!("search {group}");
+        note!("search {group}");
     }
     let context = output::context::<Event>(common, move |event| match event {
-        Event::Message(text) if !quiet => eprintln!("{text}"),
+        Event::Message(text) if !quiet => note!("{text}"),
         _ => {}
     })?;
     let device = common.device.clone();
@@ -46,7 +53,7 @@ pub fn tune(options: &TuneOptions, common: &Common) -> Result<()> {
         write_atomic(path, preset.as_bytes())
             .with_context(|| format!("{} could not be written", path.display()))?;
         if !quiet {
-            eprintln!("written to {}", path.display());
+            note!("written to {}", path.display());
         }
     }
     if common.json {

@@ -41,7 +41,7 @@ pub fn events(common: &Common, keys: Vec<RunKey>, ended: Ended) -> Result<Contex
         let line = lines.of(&event, Instant::now());
         // A failure is told in any case.
         if let Some(line) = line.filter(|_| !quiet || matches!(event, TrainEvent::Failed { .. })) {
-            eprintln!("{line}");
+            note!("{line}");
         }
         let ended = || ended.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
@@ -122,6 +122,7 @@ impl Lines {
             TrainEvent::Failed { run, message, .. } => {
                 Some(format!("{} failed: {message}", name(*run)))
             }
+            TrainEvent::Past { .. } => None,
             TrainEvent::Message(text) => Some(text.clone()),
             TrainEvent::Finished { .. } => None,
         }

@@ -17,13 +17,15 @@ impl Latency {
     pub fn from_ms(samples: &[f64]) -> Option<Self> {
         let mut sorted: Vec<f64> = samples.iter().copied().filter(|ms| ms.is_finite()).collect();
         sorted.sort_unstable_by(f64::total_cmp);
-        let n = sorted.len();
-        let percentile = |percent: usize| {
-            let nearest = (n * percent).div_ceil(100);
-            sorted.get(nearest.saturating_sub(1)).copied()
-        };
-        Some(Self { median_ms: percentile(50)?, p95_ms: percentile(95)?, n })
+        let of = |percent| percentile(&sorted, percent);
+        Some(Self { median_ms: of(50)?, p95_ms: of(95)?, n: sorted.len() })
     }
+}
+
+/// A percentile of `sorted` values by nearest rank, as in [`Latency`]; `None` of no values.
+pub fn percentile(sorted: &[f64], percent: usize) -> Option<f64> {
+    let nearest = (sorted.len() * percent).div_ceil(100);
+    sorted.get(nearest.saturating_sub(1)).copied()
 }
 
 #[cfg(test)]

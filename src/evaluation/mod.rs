@@ -23,7 +23,7 @@ pub use calibration::{Reliability, ReliabilityBin, Temperature, fit_temperature,
 pub use detection::{auprc, auroc, best_threshold};
 pub use frontier::{Frontier, frontier};
 pub use intervals::{Comparison, Estimate, compare, mean_metric, mean_over, wilson};
-pub use latency::Latency;
+pub use latency::{Latency, percentile};
 pub use multiple::holm;
-pub use ranking::{RankingSummary, hit, ndcg, rank, reciprocal_rank};
+pub use ranking::{hit, ndcg, rank, reciprocal_rank};
 pub use selective::{aurc, risk_coverage};

@@ -1,7 +1,5 @@
 //! Full ranking of one relevant item, and the metrics of a rank.
 
-use serde::{Deserialize, Serialize};
-
 /// The 1-based rank of `target` among all `scores` except those of `excluded` items.
 ///
 /// Ties count against the target: every other candidate that does not score strictly below it is
@@ -44,32 +42,6 @@ pub fn ndcg(rank: u32, k: u32) -> f64 {
 /// 1 / rank.
 pub fn reciprocal_rank(rank: u32) -> f64 {
     if rank == 0 { 0.0 } else { 1.0 / f64::from(rank) }
-}
-
-/// Means over the queries of one evaluation; all 0 where there are none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct RankingSummary {
-    /// Queries.
-    pub n: usize,
-    pub hr10: f64,
-    pub ndcg10: f64,
-    /// Mean reciprocal rank, without a cut-off.
-    pub mrr: f64,
-}
-
-impl RankingSummary {
-    /// Sum up 1-based ranks.
-    pub fn from_ranks(ranks: &[u32]) -> Self {
-        let mean = |metric: &dyn Fn(u32) -> f64| {
-            ranks.iter().map(|&rank| metric(rank)).sum::<f64>() / ranks.len().max(1) as f64
-        };
-        Self {
-            n: ranks.len(),
-            hr10: mean(&|rank| hit(rank, 10)),
-            ndcg10: mean(&|rank| ndcg(rank, 10)),
-            mrr: mean(&reciprocal_rank),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -121,15 +93,5 @@ mod tests {
         assert_eq!(ndcg(7, 10), 1.0 / 3.0);
         assert_eq!(ndcg(11, 10), 0.0);
         assert_eq!(reciprocal_rank(4), 0.25);
-    }
-
-    #[test]
-    fn a_summary_of_hand_worked_ranks() {
-        let summary = RankingSummary::from_ranks(&[1, 3, 11, 20]);
-        assert_eq!(summary.n, 4);
-        assert_eq!(summary.hr10, 0.5);
-        assert_eq!(summary.ndcg10, 0.375);
-        assert_eq!(summary.mrr, (1.0 + 1.0 / 3.0 + 1.0 / 11.0 + 1.0 / 20.0) / 4.0);
-        assert_eq!(RankingSummary::from_ranks(&[]), RankingSummary::default());
     }
 }

@@ -14,7 +14,7 @@ use crate::runs::{
     model_title, p_text,
 };
 use crate::settings::{Config, Solver};
-use crate::training::{Plan, Prepared, TrainEvent, ablation};
+use crate::training::{self, Plan, Prepared, TrainEvent, ablation};
 
 pub const ABOUT: About = About {
     word: "ablation",
@@ -77,7 +77,7 @@ fn resume(
             let dir = inputs.store.open_run(&entry.id)?;
             let config: Config = dir.read_config()?;
             context.progress(None, format!("Going on with {}", entry.id));
-            ablation::resume(dir, &config, prepared, &inputs.device, context)?;
+            training::resume(dir, &config, prepared, &inputs.device, context)?;
         }
     }
     let finished: Vec<RunSummary> =

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::catalog::{About, Measured};
 use super::{Column, Curve, Event, ExperimentError, Figure, Findings, Inputs, Measure, Row};
-use crate::evaluation::{hit, mean_metric, mean_over, ndcg};
+use crate::evaluation::{hit, mean_metric, mean_over, ndcg, percentile};
 use crate::figures;
 use crate::figures::Color;
 use crate::jobs::Context;
@@ -230,7 +230,7 @@ fn row(policy: &Policy, requests: &[Replayed]) -> Row {
     let latency = each(&|place, request| request.latency_ms[system(place)]);
     let mut sorted = latency.clone();
     sorted.sort_unstable_by(f64::total_cmp);
-    let p95 = sorted[(sorted.len() * 95).div_ceil(100) - 1];
+    let p95 = percentile(&sorted, 95).unwrap_or(f64::NAN);
     let asked = |place: usize| policy.escalated[place];
     let tokens = each(&|place, request| {
         if asked(place) { request.tokens.iter().sum::<u64>() as f64 } else { 0.0 }

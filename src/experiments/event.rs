@@ -45,6 +45,7 @@ pub(super) fn training(context: &Context<Event>, [from, to]: [f32; 2]) -> Contex
                 }
                 TrainEvent::Message(message) => outer.send(Event::Message(message)),
                 TrainEvent::Started { .. }
+                | TrainEvent::Past { .. }
                 | TrainEvent::Step { .. }
                 | TrainEvent::Finished { .. } => {}
             }

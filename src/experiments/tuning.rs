@@ -43,7 +43,8 @@ pub fn run(inputs: &Inputs, context: &Context<Event>) -> Result<Measured, Experi
     let search = if Search::exists(&inputs.store, &group) {
         let begun = Search::load(&inputs.store, &group)?;
         begun.check_settings(config)?;
-        begun
+        // Its data may have moved.
+        Search { config: begun.config.clone().on_data_of(config), ..begun }
     } else {
         Search::new(config, &group, fingerprint)?
     };

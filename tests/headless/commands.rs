@@ -127,6 +127,8 @@ fn an_ablation_prints_the_contract_and_leaves_runs_to_work_with() {
     let run = listed[0]["run"].as_str().unwrap();
     let again = json(runs.path(), &["evaluate", "--run", run]);
     assert_eq!(again["as_trained"], true, "{again}");
+    let exact = json(runs.path(), &["evaluate", "--reference", "--run", run]);
+    assert_eq!(exact["run"], run, "{exact}");
 
     for ending in ["csv", "md", "json", "svg", "png"] {
         let file = runs.path().join(format!("table.{ending}"));
@@ -377,4 +379,53 @@ fn an_experiment_prints_its_table_and_is_kept_and_written_up() {
     assert!(report.with_extension("md").is_file());
     // The results are no runs.
     assert_eq!(json(runs.path(), &["runs", "list"])["runs"].as_array().unwrap().len(), 1);
+}
+
+/// A run that has no state is no reason to train and serve another model than the user's.
+#[test]
+fn where_no_run_has_a_state_none_is_made_up() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut arguments = vec!["train", "--model", "sasrec", "--data", "drift"];
+    arguments.extend(TINY);
+    let id = json(runs.path(), &arguments)["run"].as_str().unwrap().to_owned();
+    for arguments in [&["route"][..], &["recommend", "--items", "1", "--times", "1"]] {
+        let output = run(runs.path(), arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains(&id) && errors.contains("SASRec"), "{errors}");
+    }
+    assert_eq!(json(runs.path(), &["runs", "list"])["runs"].as_array().unwrap().len(), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure_and_news_that_cannot_is_none() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let runs = tempfile::tempdir().unwrap();
+    let output = crate::program::program(runs.path()).arg("settings").stdout(full()).output();
+    let output = output.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("could not be written"), "{errors}");
+
+    // With progress, which nobody can read.
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_deepm3"))
+        .args(["train", "--model", "gru", "--data", "drift", "--device", "cpu"])
+        .args(TINY)
+        .arg("--runs")
+        .arg(runs.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(full())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+
+    // A reader that went away is no failure.
+    let mut child = crate::program::program(runs.path())
+        .arg("settings")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
 }

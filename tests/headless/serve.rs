@@ -271,6 +271,11 @@ fn mixed_traffic_hits_the_cache_exactly_half_the_time() {
     assert_eq!(report["failed"], 0, "{report}");
     assert!(report["sent"].as_u64().unwrap() >= 390, "{report}");
     assert_eq!(report["hit_rate"], 0.5, "{report}");
+    // Nobody answers there.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{nobody}");
+    let failed = run(runs.path(), &["traffic", "--url", &url, "--rate", "5", "--seconds", "1"]);
+    assert_eq!(failed.status.code(), Some(1), "{}", String::from_utf8_lossy(&failed.stdout));
     let away = run(runs.path(), &["traffic", "--url", "http://192.0.2.1:8000"]);
     let errors = String::from_utf8_lossy(&away.stderr);
     assert_eq!(away.status.code(), Some(1), "{errors}");
@@ -351,6 +356,13 @@ fn an_adapter_is_put_on_a_served_run_swapped_and_merged_into_a_run_of_its_own() 
     let merged_run = merged["run"].as_str().unwrap();
     let again = json_of(runs.path(), &["evaluate", "--run", merged_run]);
     assert_eq!(again["as_trained"], true);
+    // Its settings are those of the other, but it is not the same model.
+    let compared = json_of(runs.path(), &["runs", "compare", run, merged_run]);
+    let rows = compared["table"]["rows"].as_array().unwrap().iter();
+    let rows = rows.filter(|row| row["solver"].is_string());
+    let models: Vec<&str> = rows.map(|row| row["model"].as_str().unwrap()).collect();
+    assert_eq!((models.len(), models[0]), (2, "rk4 (dora)"));
+    assert!(models[1].starts_with("rk4 (adapter-dora"), "{models:?}");
     json_of(runs.path(), &["attractors", "--run", merged_run, "--starts", "50"]);
     let serving = Serving::start(runs.path(), &["--run", merged_run]);
     let (_, answer) = serving.post("/recommend", &fast, &body);

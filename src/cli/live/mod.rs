@@ -16,7 +16,7 @@ pub use traffic::traffic;
 
 use super::arguments::{Common, RunOptions};
 use crate::jobs::Context;
-use crate::runs::{RunEntry, RunStore};
+use crate::runs::{RunEntry, RunError, RunStore};
 use crate::serving::ServedModel;
 use crate::settings::Config;
 use crate::training::adapter::{AdapterError, read};
@@ -30,12 +30,18 @@ pub(super) fn run_named(
     context: &Context<TrainEvent>,
 ) -> Result<(RunStore, RunEntry)> {
     let store = RunStore::open(common.runs.as_deref())?;
-    let found = store.find_with_state(spec.unwrap_or("latest"));
-    if spec.is_some() || found.is_ok() {
+    let spec_or_latest = spec.unwrap_or("latest");
+    let found = store.find_with_state(spec_or_latest);
+    if spec.is_some() || !matches!(found, Err(RunError::NoRuns { .. })) {
         let entry = found?;
+        let newest = store.find(spec_or_latest)?;
+        if newest.id != entry.id && !common.quiet {
+            let (newest, id) = (newest.id, &entry.id);
+            note!("taking {id}: the newest run, {newest}, has no state to serve or to analyse");
+        }
         return Ok((store, entry));
     }
-    eprintln!(
+    note!(
         "no finished run in {}: training the built-in `drift` preset first (seconds to a minute)",
         store.dir().display()
     );

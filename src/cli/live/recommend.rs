@@ -46,7 +46,8 @@ fn print(response: &RecommendResponse) {
     let meta = &response.data.meta;
     let conflict = meta.conflict.map_or("not available".to_owned(), |bits| format!("{bits:.3}"));
     println!(
-        "{} in {}: {}",
+        "run {}, {} in {}: {}",
+        meta.model,
         response.data.reasoning_source.as_str(),
         response.latency,
         meta.explanation

@@ -38,6 +38,7 @@ pub fn serve(options: &ServeOptions, common: &Common) -> Result<()> {
         threads: 0,
     })?;
     let token = token_from_environment();
+    let given = token.is_some();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let stopped = runtime.block_on(async {
         let server = Server::bind(engine.clone(), &config.server, token).await?;
@@ -47,7 +48,7 @@ pub fn serve(options: &ServeOptions, common: &Common) -> Result<()> {
                 "address": format!("http://{address}"), "run": model.run,
                 "solver": model.config.model.solver, "items": model.data.items(),
                 "adapter": model.adapter, "reasoner": config.reasoner.kind, "impressions": folder,
-                "token": server.token(),
+                "token": server.token().filter(|_| !given),
             }))?;
         } else {
             println!("serving run {} on http://{address}", model.run);
@@ -55,8 +56,11 @@ pub fn serve(options: &ServeOptions, common: &Common) -> Result<()> {
                 println!("with the adapter {}, for {}", adapter.title(), adapter.domain);
             }
             println!("System 2 is the {} reasoner", config.reasoner.kind.word());
-            if let Some(token) = server.token() {
-                println!("token: {token}");
+            match server.token() {
+                // The owner knows it, and a log would.
+                Some(_) if given => println!("clients need the token of DEEPM3_TOKEN"),
+                Some(token) => println!("token: {token}"),
+                None => {}
             }
             println!("answers are logged to {}; Ctrl-C stops", folder.display());
         }
@@ -65,10 +69,12 @@ pub fn serve(options: &ServeOptions, common: &Common) -> Result<()> {
         }
         anyhow::Ok(server.stop().await)
     })?;
-    let written = engine.impressions().map(|log| log.close()).unwrap_or_default();
-    if !common.quiet {
-        eprintln!(
-            "stopped; {} requests were cut off, {written} log lines written",
+    let log = engine.impressions();
+    let written = log.map(|log| log.close()).unwrap_or_default();
+    let lost = log.map(|log| log.status().lost).unwrap_or_default();
+    if !common.quiet || lost > 0 {
+        note!(
+            "stopped; {} requests were cut off, {written} log lines written, {lost} lost",
             stopped.aborted
         );
     }

@@ -1,6 +1,8 @@
 //! `deepm3 traffic`: requests against a running server.
 
-use anyhow::Result;
+use std::io::{IsTerminal as _, Write as _};
+
+use anyhow::{Result, ensure};
 
 use super::{config_of, run_of};
 use crate::cli::arguments::{Common, TrafficOptions};
@@ -35,21 +37,24 @@ pub fn traffic(options: &TrafficOptions, common: &Common) -> Result<()> {
         token: token_from_environment(),
         allow_remote: options.allow_remote,
     };
-    let quiet = common.quiet;
+    // One line that is written over again is for people.
+    let quiet = common.quiet || !std::io::stderr().is_terminal();
     let watched = detached(context.control().clone(), move |progress, _| {
         if !quiet && !progress.message.is_empty() {
-            eprint!("\r\x1b[K{}", progress.message);
+            let _ = write!(std::io::stderr(), "\r\x1b[K{}", progress.message);
         }
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(run(&plan, &watched));
     if !quiet {
-        eprintln!();
+        note!();
     }
     let report = report?;
     if common.json {
-        return output::json(&report);
+        output::json(&report)?;
+    } else {
+        println!("{}", report.to_text());
     }
-    println!("{}", report.to_text());
+    ensure!(report.completed > 0 || report.failed == 0, "no request was answered");
     Ok(())
 }
