@@ -30,6 +30,12 @@ pub enum RunError {
     Ambiguous { spec: String, candidates: String },
     #[error("there is no finished run in {dir}; train one first", dir = dir.display())]
     NoRuns { dir: PathBuf },
+    #[error(
+        "no finished run in {dir} has a state to serve or to analyse: the newest, {newest}, is a {model}; \
+         train another model",
+        dir = dir.display()
+    )]
+    NoState { dir: PathBuf, newest: String, model: String },
     #[error("run {0} is not in the trash; it was never deleted, or the trash was emptied since")]
     NotInTrash(String),
     #[error("{a} and {b} {why}; their metrics cannot be compared")]

@@ -228,14 +228,14 @@ impl RunDir {
     }
 }
 
-/// Open for appending after the last whole line within the first `len` bytes. A file shorter than
-/// `len` is not extended: that would fill it with zeros.
 /// `config.toml` in `folder`.
 pub(super) fn write_config(folder: &Path, config: &Config) -> Result<(), RunError> {
     let path = folder.join(CONFIG);
     write_atomic(&path, config.to_toml().as_bytes()).map_err(RunError::io(&path))
 }
 
+/// Open for appending after the last whole line within the first `len` bytes. A file shorter than
+/// `len` is not extended: that would fill it with zeros.
 fn open_metrics(path: &Path, len: u64) -> std::io::Result<BufWriter<File>> {
     let mut file =
         OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;

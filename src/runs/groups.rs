@@ -34,7 +34,7 @@ pub struct Group {
     pub latency: Option<LatencyRecord>,
 }
 
-/// Put finished runs together that share ablation, model, data and every setting that matters but
+/// Put finished runs together that share ablation, model, data, origin and every setting that matters but
 /// the seed, in the order in which they come (newest first, as listed).
 ///
 /// Reads `ranks.csv` of each run, for intervals over queries and seeds; where that cannot be done
@@ -51,6 +51,7 @@ pub fn groups(entries: &[RunEntry]) -> Vec<Group> {
             first.group == summary.group
                 && first.model == summary.model
                 && first.data.fingerprint == summary.data.fingerprint
+                && first.origin == summary.origin
                 && *other == config
         });
         match home {

@@ -2,7 +2,7 @@
 
 use super::groups::{essence, middle_latency, values};
 use super::table::{ComparisonRow, LatencyCell, MetricCell, TableRow};
-use super::{BaselineRecord, RunSummary};
+use super::{BaselineRecord, Origin, RunSummary};
 use crate::evaluation::{Comparison, Estimate, compare, hit, mean_metric, ndcg};
 use crate::settings::Config;
 
@@ -36,6 +36,7 @@ pub(super) struct Model<'a> {
     label: String,
     /// Without seed and paths.
     essence: Config,
+    origin: Option<Origin>,
     runs: Vec<&'a Run>,
 }
 
@@ -45,8 +46,11 @@ pub(super) fn models(runs: &[Run]) -> Vec<Model<'_>> {
     let mut models: Vec<Model> = Vec::new();
     for run in runs {
         let essence = essence(&run.0.config);
-        let Some(model) = models.iter_mut().find(|model| model.essence == essence) else {
-            models.push(Model { label: String::new(), essence, runs: vec![run] });
+        let origin = &run.0.origin;
+        let same = |model: &&mut Model<'_>| model.essence == essence && model.origin == *origin;
+        let Some(model) = models.iter_mut().find(same) else {
+            let origin = origin.clone();
+            models.push(Model { label: String::new(), essence, origin, runs: vec![run] });
             continue;
         };
         match model.runs.iter_mut().find(|other| other.0.seed == run.0.seed) {
@@ -65,7 +69,8 @@ pub(super) fn models(runs: &[Run]) -> Vec<Model<'_>> {
     models
 }
 
-/// The solver's word, with the settings in which the model differs from others of that solver.
+/// The solver's word, with where its weights come from and the settings in which the model differs from
+/// others of that solver.
 fn label(model: &Model<'_>, all: &[Model<'_>]) -> String {
     let solver = model.essence.model.solver;
     let differences: Vec<_> = all
@@ -73,15 +78,16 @@ fn label(model: &Model<'_>, all: &[Model<'_>]) -> String {
         .filter(|other| other.essence.model.solver == solver)
         .flat_map(|other| model.essence.differences(&other.essence))
         .collect();
-    let settings: Vec<String> = Config::settings()
+    let settings = Config::settings();
+    let settings = settings
         .iter()
         .filter_map(|setting| differences.iter().find(|(key, ..)| *key == setting.key))
-        .map(|(key, ours, _)| format!("{key}={ours}"))
-        .collect();
-    if settings.is_empty() {
+        .map(|(key, ours, _)| format!("{key}={ours}"));
+    let special: Vec<String> = model.origin.iter().map(Origin::short).chain(settings).collect();
+    if special.is_empty() {
         solver.word().to_owned()
     } else {
-        format!("{} ({})", solver.word(), settings.join(", "))
+        format!("{} ({})", solver.word(), special.join(", "))
     }
 }
 

@@ -84,6 +84,16 @@ pub enum Origin {
     },
 }
 
+impl Origin {
+    /// In a word or two. An adapter is of one run's weights, which its fingerprint knows.
+    pub fn short(&self) -> String {
+        match self {
+            Self::Merged { adapter, fingerprint, .. } => format!("{adapter} {fingerprint}"),
+            Self::Experiment { experiment, .. } => experiment.clone(),
+        }
+    }
+}
+
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -161,6 +171,15 @@ pub enum MetricRecord {
         valid_ndcg10: f64,
         seconds: f64,
     },
+}
+
+impl MetricRecord {
+    /// Steps done by then.
+    pub fn step(&self) -> u64 {
+        match self {
+            Self::Step { step, .. } | Self::Epoch { step, .. } => *step,
+        }
+    }
 }
 
 /// One line of `ranks.csv`: where one test query's target came.

@@ -90,18 +90,26 @@ impl RunStore {
     /// As [`Self::find`]; `latest` is the newest whose model has a state, to be served or analysed.
     ///
     /// # Errors
-    /// As [`Self::find`].
+    /// As [`Self::find`], and [`RunError::NoState`].
     pub fn find_with_state(&self, spec: &str) -> Result<RunEntry, RunError> {
         if spec != "latest" {
             return self.find(spec);
         }
-        let has_state = |entry: &RunEntry| {
-            entry.settings().is_some_and(|config| !config.model.solver.is_attention())
-        };
-        self.list()
-            .into_iter()
-            .find(|entry| entry.may_be_latest() && has_state(entry))
-            .ok_or_else(|| RunError::NoRuns { dir: self.dir.clone() })
+        let mut newest = None;
+        for entry in self.list().into_iter().filter(RunEntry::may_be_latest) {
+            match entry.settings().map(|config| config.model.solver) {
+                Some(solver) if !solver.is_attention() => return Ok(entry),
+                Some(solver) => {
+                    newest.get_or_insert((entry.id, solver.title()));
+                }
+                None => {}
+            }
+        }
+        let dir = self.dir.clone();
+        Err(match newest {
+            Some((newest, model)) => RunError::NoState { dir, newest, model: model.to_owned() },
+            None => RunError::NoRuns { dir },
+        })
     }
 
     /// The run that `spec` names: an id, the start of one, or `latest`, the newest that is

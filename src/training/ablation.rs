@@ -11,7 +11,7 @@ use super::{Plan, Prepared, RunKey, TrainError, TrainEvent};
 use crate::dynamics::device::{self, DeviceInfo};
 use crate::dynamics::parameters;
 use crate::jobs::{Cancelled, Context, panic_message};
-use crate::runs::{AblationTable, LatencyRecord, RunDir, RunStore};
+use crate::runs::{AblationTable, LatencyRecord, MetricRecord, RunDir, RunStore, RunSummary};
 use crate::settings::{Config, Solver};
 
 /// The models named in `ablation.models`, without repetition.
@@ -42,39 +42,78 @@ pub fn run(
     context: &Context<TrainEvent>,
 ) -> Result<AblationTable, TrainError> {
     let info = device::choose(&plan.device)?;
-    let keys = plan.keys();
-    let configs: Vec<_> = keys.iter().map(|&key| plan.config_of(key)).collect();
+    let configs: Vec<_> = plan.keys().iter().map(|&key| plan.config_of(key)).collect();
     for config in &configs {
         check(config)?;
     }
     context.progress(Some(0.0), format!("Opening {}", info.label()));
     let device = info.open()?;
     // All of them before anything trains: a run that was never reached can be resumed as well.
-    let dirs: Vec<Mutex<Option<RunDir>>> = keys
+    let begun = configs
         .iter()
-        .zip(&configs)
-        .map(|(key, config)| {
-            let label = format!("{}-s{}", key.solver.word(), key.seed);
-            Ok(Mutex::new(Some(store.create(&label, config)?)))
+        .map(|config| {
+            let label = format!("{}-s{}", config.model.solver.word(), config.training.seed);
+            let dir = store.create(&label, config)?;
+            Ok(Begun { config, prepared, dir, past: Vec::new() })
         })
         .collect::<Result<_, TrainError>>()?;
+    let runs = side_by_side_to_their_end(begun, (&info, &device), context)?;
+    let (protocol, label) = (prepared.split.protocol.word(), info.label());
+    Ok(AblationTable::build(protocol, &prepared.record, &label, &runs, &baseline_ranks(prepared)))
+}
+
+/// A run that is there and not finished.
+pub(super) struct Begun<'a> {
+    pub config: &'a Config,
+    pub prepared: &'a Prepared,
+    pub dir: RunDir,
+    /// What is known of a run that goes on, for those who watch it.
+    pub past: Vec<MetricRecord>,
+}
+
+/// Train all of `begun`, or go on with them, and measure their latency. The result are the finished
+/// ones with the ranks of their test queries, in their order; a run that fails is reported and the others
+/// go on.
+///
+/// # Errors
+/// [`TrainError::AllFailed`], or [`TrainError::Cancelled`].
+pub(super) fn side_by_side_to_their_end(
+    begun: Vec<Begun<'_>>,
+    (info, device): (&DeviceInfo, &Device),
+    context: &Context<TrainEvent>,
+) -> Result<Vec<(RunSummary, Vec<u32>)>, TrainError> {
+    let mut runs = Vec::new();
+    let mut dirs: Vec<Mutex<Option<RunDir>>> = Vec::new();
+    let mut pasts = Vec::new();
+    for Begun { config, prepared, dir, past } in begun {
+        runs.push((config, prepared));
+        dirs.push(Mutex::new(Some(dir)));
+        pasts.push(past);
+    }
+    let key = |(index, (config, _)): (usize, &(&Config, &Prepared))| RunKey {
+        index,
+        solver: config.model.solver,
+        seed: config.training.seed as u64,
+    };
+    let keys: Vec<RunKey> = runs.iter().enumerate().map(key).collect();
+    let Some((first, prepared)) = runs.first() else { return Ok(Vec::new()) };
     context.send(TrainEvent::Planned {
         runs: keys.clone(),
-        epochs: plan.config.training.epochs,
-        steps_per_epoch: trainer::steps_per_epoch(prepared, &plan.config),
+        epochs: first.training.epochs,
+        steps_per_epoch: trainer::steps_per_epoch(prepared, first),
     });
-    let at_once = parallel(plan.config.training.parallel, &info);
-    let places: Vec<Place> = keys
-        .iter()
-        .map(|key| Place::of(&configs[key.index], &info, at_once.min(keys.len())))
-        .collect();
-    tell_places(&keys, &places, &info, context);
-    let label = info.label();
+    for (run, records) in pasts.into_iter().enumerate().filter(|(_, past)| !past.is_empty()) {
+        context.send(TrainEvent::Past { run, records });
+    }
+    let at_once = parallel(first.training.parallel, info);
+    let places: Vec<Place> =
+        runs.iter().map(|(config, _)| Place::of(config, info, at_once.min(keys.len()))).collect();
+    tell_places(&keys, &places, info, context);
     let task = |key: &RunKey| Task {
         index: key.index,
-        config: &configs[key.index],
-        prepared,
-        device: &device,
+        config: runs[key.index].0,
+        prepared: runs[key.index].1,
+        device,
         device_label: &places[key.index].label,
         threads: places[key.index].threads,
     };
@@ -121,7 +160,7 @@ pub fn run(
             }
         }
     }
-    let mut runs = Vec::new();
+    let mut all = Vec::new();
     let count = finished.len();
     for (place, (key, mut trained, mut dir)) in finished.into_iter().enumerate() {
         let share = place as f32 / count as f32;
@@ -131,14 +170,13 @@ pub fn run(
         dir.write_summary(&trained.summary)?;
         let summary = Box::new(trained.summary.clone());
         context.send(TrainEvent::Finished { run: key.index, summary });
-        runs.push((trained.summary, trained.ranks));
+        all.push((trained.summary, trained.ranks));
     }
-    if runs.is_empty() {
+    if all.is_empty() {
         let first = first_failure.unwrap_or(TrainError::Cancelled(Cancelled));
         return Err(TrainError::AllFailed(Box::new(first)));
     }
-    let protocol = prepared.split.protocol.word();
-    Ok(AblationTable::build(protocol, &prepared.record, &label, &runs, &baseline_ranks(prepared)))
+    Ok(all)
 }
 
 fn baseline_ranks(prepared: &Prepared) -> Vec<(String, Vec<u32>)> {
@@ -147,40 +185,6 @@ fn baseline_ranks(prepared: &Prepared) -> Vec<(String, Vec<u32>)> {
         .iter()
         .map(|(baseline, ranks)| (baseline.word().to_owned(), ranks.clone()))
         .collect()
-}
-
-/// Finish an interrupted run from its checkpoint. `config` is the run's own, with another source
-/// where its data has moved.
-///
-/// # Errors
-/// [`TrainError`]; the run stays resumable.
-pub fn resume(
-    mut dir: RunDir,
-    config: &Config,
-    prepared: &Prepared,
-    choice: &device::DeviceChoice,
-    context: &Context<TrainEvent>,
-) -> Result<Trained, TrainError> {
-    dir.write_config(config)?;
-    check(config)?;
-    let info = device::choose(choice)?;
-    let device: Device = info.open()?;
-    let key = RunKey { index: 0, solver: config.model.solver, seed: config.training.seed as u64 };
-    context.send(TrainEvent::Planned {
-        runs: vec![key],
-        epochs: config.training.epochs,
-        steps_per_epoch: trainer::steps_per_epoch(prepared, config),
-    });
-    let place = Place::of(config, &info, 1);
-    tell_places(&[key], std::slice::from_ref(&place), &info, context);
-    let Place { label, threads } = place;
-    let task = Task { index: 0, config, prepared, device: &device, device_label: &label, threads };
-    let mut trained = one(&task, &mut dir, context)?;
-    trained.summary.latency = measure(&trained, &task, context);
-    dir.write_summary(&trained.summary)?;
-    let summary = Box::new(trained.summary.clone());
-    context.send(TrainEvent::Finished { run: 0, summary });
-    Ok(trained)
 }
 
 /// Whether these settings go together.

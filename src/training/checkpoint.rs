@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TrainError;
 use crate::dynamics::parameters::Matrix;
+use crate::runs::RunDir;
 
 /// Where a training stands.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -114,6 +115,23 @@ impl Checkpoint {
         }
         Ok(checkpoint)
     }
+}
+
+/// The last checkpoint of a run, where there is one.
+///
+/// # Errors
+/// [`TrainError::OtherData`] where it is not of the data with this `fingerprint`.
+pub fn read(dir: &RunDir, fingerprint: &str) -> Result<Option<Checkpoint>, TrainError> {
+    let Some(bytes) = dir.read_checkpoint()? else { return Ok(None) };
+    let checkpoint = Checkpoint::decode(&bytes)?;
+    if checkpoint.position.fingerprint != fingerprint {
+        return Err(TrainError::OtherData {
+            run: dir.id().to_owned(),
+            expected: checkpoint.position.fingerprint,
+            found: fingerprint.to_owned(),
+        });
+    }
+    Ok(Some(checkpoint))
 }
 
 fn unusable(reason: impl ToString) -> TrainError {

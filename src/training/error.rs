@@ -39,7 +39,7 @@ pub enum TrainError {
     #[error("the checkpoint cannot be used: {0}; delete the run and train again")]
     Checkpoint(String),
     #[error(
-        "run {run} was trained on other data (fingerprint {expected}, here {found}); load the same data to resume it"
+        "run {run} was trained on other data (fingerprint {expected}, here {found}); give the data that it was trained on"
     )]
     OtherData { run: String, expected: String, found: String },
     #[error("`{given}` is not a list of models; write for example `gru,rk4,sasrec`")]

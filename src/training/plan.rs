@@ -1,7 +1,7 @@
 //! What to train, and what a training tells its owner while it runs.
 
 use crate::dynamics::device::DeviceChoice;
-use crate::runs::RunSummary;
+use crate::runs::{MetricRecord, RunSummary};
 use crate::settings::{Config, Solver};
 
 use super::TrainError;
@@ -32,6 +32,8 @@ pub struct RunKey {
 pub enum TrainEvent {
     /// The runs to come, before the first of them starts.
     Planned { runs: Vec<RunKey>, epochs: usize, steps_per_epoch: u64 },
+    /// What a run that goes on had come to before, in the order of its steps.
+    Past { run: usize, records: Vec<MetricRecord> },
     /// `step` is above 0 where the run was resumed.
     Started { run: usize, id: String, step: u64 },
     /// Every few steps. `loss` in nats, `seconds` of training so far, `epoch` with its fraction.

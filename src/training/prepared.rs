@@ -46,6 +46,13 @@ impl Prepared {
         Self::from_dataset(&raw, config, context)
     }
 
+    /// Whether trainings with either settings see the same data, split and judged the same way.
+    pub fn is_shared(one: &Config, other: &Config) -> bool {
+        one.data == other.data
+            && one.evaluation == other.evaluation
+            && one.model.targets == other.model.targets
+    }
+
     /// Filter and split data that is loaded already.
     ///
     /// # Errors

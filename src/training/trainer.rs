@@ -18,7 +18,7 @@ use super::checkpoint::{Best, Checkpoint, Position};
 use super::evaluate::{self, per_query};
 use super::negatives::Proposals;
 use super::scorer::Scorer;
-use super::{Prepared, TrainError, TrainEvent, embedding};
+use super::{Prepared, TrainError, TrainEvent, checkpoint, embedding};
 use crate::dynamics::device::cores;
 use crate::dynamics::excitation::Timeline;
 use crate::dynamics::parameters::{self, Matrix};
@@ -130,7 +130,7 @@ impl<'a> Training<'a> {
         let (model, items) = (&task.config.model, task.prepared.data.items());
         let fingerprint = &task.prepared.record.fingerprint;
         let mut initial = parameters::initial(model, items, task.config.training.seed as u64);
-        let checkpoint = dir.read_checkpoint()?;
+        let checkpoint = checkpoint::read(dir, fingerprint)?;
         if checkpoint.is_none() {
             embedding::begin(&mut initial, task.prepared, &task.config.training, context)?;
         }
@@ -154,15 +154,7 @@ impl<'a> Training<'a> {
         };
         match checkpoint {
             None => dir.truncate_metrics(0)?,
-            Some(bytes) => {
-                let saved = Checkpoint::decode(&bytes)?;
-                if saved.position.fingerprint != *fingerprint {
-                    return Err(TrainError::OtherData {
-                        run: dir.id().to_owned(),
-                        expected: saved.position.fingerprint,
-                        found: fingerprint.clone(),
-                    });
-                }
+            Some(saved) => {
                 let fit = |matrices| parameters::fit(model, items, matrices);
                 let (first, second) = (fit(saved.first_moment)?, fit(saved.second_moment)?);
                 let moments = Moments { first, second, updates: saved.position.step };

@@ -249,7 +249,8 @@ impl App {
 fn home(command: &Command) -> Option<PageId> {
     match command {
         Command::OpenByPath | Command::EditMapping | Command::Download(_) => Some(PageId::Data),
-        Command::Start | Command::ResumeRun(_) => Some(PageId::Train),
+        Command::Start | Command::ResumeRuns(_) | Command::ShowCurves(_) => Some(PageId::Train),
+        Command::ShowNewestRuns => Some(PageId::Compare),
         Command::ToggleServer
         | Command::SendRequest
         | Command::ToggleTraffic

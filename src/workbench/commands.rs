@@ -106,7 +106,11 @@ pub enum Command {
     ReadPreset(String),
     ResetSettings,
     RefreshRuns,
-    ResumeRun(String),
+    /// On the Compare page, those of the newest plan.
+    ShowNewestRuns,
+    ResumeRuns(Vec<String>),
+    /// Show the curves of runs that are over, on the Train page.
+    ShowCurves(Vec<String>),
     ArchiveRuns,
     DeleteRuns,
     /// Bring deleted runs back.

@@ -100,8 +100,17 @@ pub fn duration(seconds: f64) -> String {
         }
         s if s < 3.0 * MONTH => plural(s / DAY, "day"),
         s if s < 2.0 * YEAR => plural(s / MONTH, "month"),
+        // Whoever reads it does not wait.
+        s if s >= 1000.0 * YEAR => "over 1,000 years".to_owned(),
         s => plural(s / YEAR, "year"),
     }
+}
+
+/// Days, as far as anybody would count them.
+pub fn days(days: f64) -> String {
+    const YEARS: f64 = 20.0;
+    let long = days.is_finite() && days > YEARS * 365.25;
+    if long { format!("> {YEARS} y") } else { format!("{} d", number(days)) }
 }
 
 /// A short tick label for a length of time: `1 s`, `1 min`, `1 h`, `1 d`, `1 mo`, `1 y`.

@@ -20,6 +20,7 @@ mod shell;
 mod tests;
 pub mod theme;
 mod toasts;
+mod unfinished;
 pub mod widgets;
 
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use eframe::egui::{Color32, TextStyle, Ui};
 use super::background::Background;
 use super::session::Session;
 use super::widgets::combo;
-use crate::runs::{RunEntry, RunState};
+use crate::runs::{RunEntry, RunState, model_title};
 
 /// Finished runs, newest first, and the one that was chosen of them.
 #[derive(Default)]
@@ -16,6 +16,8 @@ pub struct RunChoice {
     listed: Option<u64>,
     /// Id of the run chosen; if empty or gone, the newest that no experiment made for itself.
     chosen: String,
+    /// Whether that is one with a flow, where there is any: the others have no field to look at.
+    pub with_flow: bool,
 }
 
 impl RunChoice {
@@ -47,7 +49,12 @@ impl RunChoice {
     /// The run chosen, or the newest.
     pub fn run(&self) -> Option<&RunEntry> {
         let chosen = self.runs.iter().find(|entry| entry.id == self.chosen);
+        let flows = |entry: &&RunEntry| {
+            entry.settings().is_some_and(|config| config.model.solver.flows())
+                && !entry.is_of_an_experiment()
+        };
         chosen
+            .or_else(|| self.runs.iter().filter(|_| self.with_flow).find(flows))
             .or_else(|| self.runs.iter().find(|entry| !entry.is_of_an_experiment()))
             .or_else(|| self.runs.first())
     }
@@ -70,14 +77,21 @@ impl RunChoice {
     pub fn ui(&mut self, ui: &mut Ui) -> bool {
         let current = self.run().map(|entry| entry.id.clone()).unwrap_or_default();
         let title = |entry: &RunEntry| match &entry.summary {
-            Some(summary) => format!("{} · {}", summary.data.name, entry.id),
+            Some(summary) => format!(
+                "{} seed {} · NDCG@10 {:.4} · {} · {}",
+                model_title(&summary.model),
+                summary.seed,
+                summary.ndcg10.mean,
+                summary.data.name,
+                entry.id
+            ),
             None => entry.id.clone(),
         };
         let shown = fitting(ui, &current);
         let hover = self.run().map(title);
         let mut picked = None;
         let response = combo(ui, "Run", &shown, |ui| {
-            ui.set_min_width(380.0);
+            ui.set_min_width(480.0);
             for entry in &self.runs {
                 if ui.selectable_label(entry.id == current, title(entry)).clicked() {
                     picked = Some(entry.id.clone());

@@ -9,6 +9,7 @@ use super::charts::lines::LineOptions;
 use super::commands::{Command, PageId};
 use super::pages::ColumnChoice;
 use super::toasts::Toasts;
+use super::unfinished::Unfinished;
 use crate::data::Dataset;
 use crate::data::stats::Stats;
 use crate::dynamics::device::{self, DeviceChoice, DeviceInfo};
@@ -73,6 +74,8 @@ pub struct Session {
     pub asked: Vec<Command>,
     /// Counts changes to the run store, so that the Compare page knows when to read it again.
     pub runs_changed: u64,
+    /// The trainings that were stopped last, as the Compare page found them.
+    pub unfinished: Option<Unfinished>,
     /// Address of the running server.
     pub api: Option<String>,
 }
@@ -97,6 +100,7 @@ impl Session {
             toasts: Toasts::default(),
             asked: Vec::new(),
             runs_changed: 0,
+            unfinished: None,
             api: None,
         };
         // Asking the graphics drivers takes long enough to be seen.
@@ -142,10 +146,13 @@ impl Session {
         self.chosen_device().map_or_else(|| "finding devices…".to_owned(), DeviceInfo::label)
     }
 
-    /// Whether the settings are not those of the preset they came from.
+    /// Whether the settings of a training are not those of the preset they came from.
     pub fn is_changed(&self) -> bool {
-        let preset = self.preset.clone();
-        preset.is_some_and(|preset| preset.on_data_of(&self.config) != self.config)
+        let of_a_run = |key: &str| Config::describe(key).is_ok_and(|setting| setting.is_of_a_run());
+        self.preset.clone().is_some_and(|preset| {
+            let differences = preset.on_data_of(&self.config).differences(&self.config);
+            differences.iter().any(|(key, ..)| of_a_run(key))
+        })
     }
 
     /// Remember a path that was imported.

@@ -178,7 +178,7 @@ fn a_lost_device_offers_the_cpu_which_finishes_the_run() {
 
     let lost = store.list();
     assert_eq!((lost.len(), &lost[0].state), (1, &RunState::Interrupted));
-    window.ask(Command::ResumeRun(lost[0].id.clone()));
+    window.ask(Command::ResumeRuns(vec![lost[0].id.clone()]));
     window.until("the run is resumed", |app| app.train.running().is_some());
     window.until("the run ends", |app| app.train.running().is_none());
     assert_eq!(store.find(&lost[0].id).unwrap().state, RunState::Done);

@@ -128,7 +128,7 @@ fn a_killed_ablation_is_finished_as_one() {
     let mut child = program(runs.path())
         .args(["ablation", "--models", "gru,rk4", "--seeds", "1", "--set", "ablation.group=g"])
         .args(crate::program::TINY)
-        .args(["--set", "training.epochs=60", "--set", "training.checkpoint_seconds=0.2"])
+        .args(["--set", "training.epochs=300", "--set", "training.checkpoint_seconds=0.2"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -145,4 +145,70 @@ fn a_killed_ablation_is_finished_as_one() {
     }
     let list = json(runs.path(), &["runs", "list"]);
     assert!(list["runs"].as_array().unwrap().iter().all(|run| run["state"] == "done"), "{list}");
+}
+
+/// A group's name given twice: its runs go on each on its own split, and a resume that is refused leaves
+/// a run as it was.
+#[test]
+fn a_run_goes_on_with_its_own_data_and_split() {
+    let runs = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, step: usize| {
+        let path = folder.path().join(name);
+        let mut text = String::from("user,item,time\n");
+        for user in 0..60 {
+            for event in 0..12 {
+                let item = (step * user + event * (1 + user % 3)) % 25;
+                text.push_str(&format!(
+                    "{user},{item},{}\n",
+                    1_600_000_000 + 86_400 * (20 * event + user)
+                ));
+            }
+        }
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (one, other) = (file("one.csv", 7), file("other.csv", 5));
+    let train = |protocol: &'static str, epochs: &'static str| {
+        let mut arguments = vec!["train", "--model", "gru", "--data", &one];
+        arguments.extend(["--protocol", protocol, "--set", "ablation.group=twice"]);
+        arguments.extend(crate::program::TINY);
+        arguments.extend(["--set", epochs, "--set", "training.checkpoint_seconds=0.1"]);
+        arguments.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let first = program(runs.path()).args(train("readme", "training.epochs=1")).output().unwrap();
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    let mut child = program(runs.path())
+        .args(train("leave-one-out", "training.epochs=400"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let interrupted = || {
+        let entries = std::fs::read_dir(runs.path()).unwrap().map(|entry| entry.unwrap().path());
+        entries.into_iter().find(|path| path.join("checkpoint/state.safetensors").exists())
+    };
+    let begun = std::time::Instant::now();
+    while interrupted().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no checkpoint");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let folder = interrupted().expect("it was killed before its end");
+    let id = folder.file_name().unwrap().to_str().unwrap().to_owned();
+
+    let before = std::fs::read_to_string(folder.join("config.toml")).unwrap();
+    let refused = crate::program::run(runs.path(), &["train", "--resume", &id, "--data", &other]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(before, std::fs::read_to_string(folder.join("config.toml")).unwrap());
+
+    // There is no table of both, which is said once both are trained.
+    let told = crate::program::run(runs.path(), &["ablation", "--resume", "twice"]);
+    let errors = String::from_utf8_lossy(&told.stderr);
+    assert!(errors.contains("different protocols"), "{errors}");
+    let summary = json(runs.path(), &["runs", "show", &id]);
+    assert_eq!(summary["protocol"], "leave-one-out", "{summary}");
+    assert_eq!(summary["hr10"]["n"], 60, "{summary}");
+    assert_eq!(before, std::fs::read_to_string(folder.join("config.toml")).unwrap());
 }

@@ -164,7 +164,7 @@ impl Head<'_> {
         grow(&mut buffers.by_state, count * blocks * hidden);
         buffers.parts.resize(count * blocks, Part::default());
         buffers.by_lift.resize(if lifted { count * blocks } else { 0 }, [0.0; FEATURES]);
-        let tiles = tiles(items, count, self.threads);
+        let tiles = tiles([hidden, items], count, self.threads);
         let seen: &[f32] = states;
         run(self.threads, buffers.tasks(&tiles, hidden), |task| {
             self.score(task, seen, (columns, columns_count), lifts);

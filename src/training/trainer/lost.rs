@@ -43,7 +43,7 @@ mod tests {
     use crate::runs::{QueryRank, RunState, RunStore};
     use crate::settings::Config;
     use crate::training::checkpoint::{Checkpoint, decode};
-    use crate::training::{Plan, Prepared, TrainError, TrainEvent, ablation};
+    use crate::training::{Plan, Prepared, TrainError, TrainEvent, ablation, resume};
 
     fn context() -> Context<TrainEvent> {
         detached(Control::default(), |_, _| ())
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(saved.position.step, 2);
 
         let config = dir.read_config().unwrap();
-        ablation::resume(dir, &config, prepared, &DeviceChoice::Cpu, &context()).unwrap();
+        resume(dir, &config, prepared, &DeviceChoice::Cpu, &context()).unwrap();
         assert_eq!(store.list()[0].state, RunState::Done);
         assert_eq!(store.ranks(&entries[0].id).unwrap(), undisturbed);
         // To the bit; what is said beside the weights names the group.

@@ -12,9 +12,9 @@ use crate::dynamics::device::{self, DeviceChoice, DeviceInfo};
 use crate::jobs::{self, Cancelled, Context, panic_message};
 use crate::runs::{RunDir, RunError, RunState, RunStore};
 use crate::settings::{Config, Range, Schedule, Space, Targets, Value};
-use crate::training::ablation::{self, Place, blamed, check, parallel, side_by_side};
+use crate::training::ablation::{Place, blamed, check, parallel, side_by_side};
 use crate::training::trainer::{self, Task};
-use crate::training::{Prepared, TrainError, TrainEvent};
+use crate::training::{Prepared, TrainError, TrainEvent, resume};
 
 /// News of a search, none of which may be lost.
 #[derive(Debug, Clone)]
@@ -398,7 +398,7 @@ impl Running<'_> {
                 let prepared = self.cuts.for_targets(config.model.targets);
                 let dir = self.store.open_run(&id)?;
                 let training = self.training(trial.trial, "Testing");
-                ablation::resume(dir, &config, prepared, choice, &training)?.summary
+                resume(dir, &config, prepared, choice, &training)?
             }
         };
         let mut search = self.lock();

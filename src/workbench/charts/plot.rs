@@ -40,6 +40,7 @@ pub fn frame<'a>(ui: &Ui, name: &str, axes: [&str; 2], ticks: Ticks<'a>) -> Plot
     let small = FontId::proportional(theme::SMALL);
     let label = |text: &str| RichText::new(text).font(small.clone()).color(palette.muted);
     let (marks, rows) = (ticks.x, ticks.y);
+    let short = marks.map(|names| shortened(ui, names, &small));
     let named = |names: &[(f64, String)], value: f64| {
         let name = names.iter().find(|(at, _)| *at == value);
         name.map(|(_, name)| name.clone()).unwrap_or_default()
@@ -48,7 +49,7 @@ pub fn frame<'a>(ui: &Ui, name: &str, axes: [&str; 2], ticks: Ticks<'a>) -> Plot
         .label(label(axes[0]))
         .tick_label_font(small.clone())
         .tick_label_color(palette.muted)
-        .formatter(move |mark, range| match marks {
+        .formatter(move |mark, range| match &short {
             Some(names) => named(names, mark.value),
             None if ticks.log_x => format::number(10f64.powf(mark.value)),
             None => tick_label(mark.value, range.end() - range.start()),
@@ -75,12 +76,17 @@ pub fn frame<'a>(ui: &Ui, name: &str, axes: [&str; 2], ticks: Ticks<'a>) -> Plot
         .x_grid_spacer(move |input| match marks {
             Some(marks) => marks.iter().map(|(at, _)| mark(*at)).collect(),
             None if ticks.log_x => log_marks(input),
-            None => round_marks(input, 80.0),
+            None => round_marks(&input, 80.0),
         })
         .y_grid_spacer(move |input| match rows {
             Some(names) => names.iter().map(|(at, _)| mark(*at)).collect(),
             None if ticks.log_y => log_marks(input),
-            None => round_marks(input, 48.0),
+            // A low plot needs a second mark as well, or nobody knows its scale.
+            None => {
+                let all = [48.0, 32.0, 22.0].map(|apart| round_marks(&input, apart));
+                let enough = all.iter().position(|marks| marks.len() > 1).unwrap_or(2);
+                all.into_iter().nth(enough).unwrap_or_default()
+            }
         })
         .label_formatter(|_| None)
         .show_x(false)
@@ -88,6 +94,29 @@ pub fn frame<'a>(ui: &Ui, name: &str, axes: [&str; 2], ticks: Ticks<'a>) -> Plot
         .show_crosshair(false)
         .allow_scroll(false)
         .allow_double_click_reset(false)
+}
+
+/// Names side by side along x, in several lines or cut off where they would lie over each other.
+fn shortened(ui: &Ui, names: &[(f64, String)], font: &FontId) -> Vec<(f64, String)> {
+    let room = (ui.available_width() - 60.0) / names.len().max(1) as f32 - 2.0 * theme::UNIT;
+    let width = |text: &str| {
+        let color = eframe::egui::Color32::PLACEHOLDER;
+        ui.painter().layout_no_wrap(text.to_owned(), font.clone(), color).size().x
+    };
+    let cut = |word: &str| {
+        let mut end = word.chars().count();
+        let mut text = word.to_owned();
+        while end > 1 && width(&text) > room {
+            end -= 1;
+            text = word.chars().take(end).collect::<String>() + "…";
+        }
+        text
+    };
+    let fit = |name: &String| match width(name) > room {
+        true => name.split_whitespace().map(cut).collect::<Vec<_>>().join("\n"),
+        false => name.clone(),
+    };
+    names.iter().map(|(at, name)| (*at, fit(name))).collect()
 }
 
 /// A tooltip at the pointer, at once: what is pointed at in a plot changes all the time.
@@ -104,7 +133,7 @@ fn mark(value: f64) -> GridMark {
 }
 
 /// Marks at multiples of 1, 2 or 5 times a power of ten, at least `apart` points apart.
-fn round_marks(input: GridInput, apart: f64) -> Vec<GridMark> {
+fn round_marks(input: &GridInput, apart: f64) -> Vec<GridMark> {
     let (from, to) = input.bounds;
     // egui_plot's smallest step stands for 8 points on the screen.
     let step = round_up(input.base_step_size / 8.0 * apart);
@@ -117,7 +146,7 @@ fn round_marks(input: GridInput, apart: f64) -> Vec<GridMark> {
 fn log_marks(input: GridInput) -> Vec<GridMark> {
     let (from, to) = input.bounds;
     if to - from < 0.3 {
-        return round_marks(input, 48.0);
+        return round_marks(&input, 48.0);
     }
     let parts: &[f64] = if to - from > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     let decades = (from.floor() as i64)..=(to.ceil() as i64).min(from.floor() as i64 + 40);
@@ -162,7 +191,7 @@ mod tests {
     #[test]
     fn marks_are_round_and_inside() {
         let input = GridInput { bounds: (0.0, 10.0), base_step_size: 10.0 / 400.0 * 8.0 };
-        assert_eq!(values(round_marks(input, 80.0)), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+        assert_eq!(values(round_marks(&input, 80.0)), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
     }
 
     #[test]

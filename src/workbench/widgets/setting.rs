@@ -57,13 +57,31 @@ pub fn number_field_row(ui: &mut Ui, config: &mut Config, key: &str) -> bool {
         ui.colored_label(palette(ui).error, format!("{key} is no whole number"));
         return false;
     };
-    let mut text = value.to_string();
     let help = help(&setting);
-    let changed = row(ui, setting.label, &help, |ui| {
-        text_field(ui, setting.label, &mut text, 16.0 * UNIT).changed()
-    });
-    // What is no number in range leaves the last one that was.
-    changed && text.parse().is_ok_and(|number| config.set(key, Value::Integer(number)).is_ok())
+    // What is typed stays as it is until it is left: half a number is another one.
+    let draft = ui.scope_id().with(("draft of", key));
+    let begun: Option<String> = ui.data(|data| data.get_temp(draft));
+    let mut text = begun.unwrap_or_else(|| value.to_string());
+    let field =
+        row(ui, setting.label, &help, |ui| text_field(ui, setting.label, &mut text, 16.0 * UNIT));
+    let parsed = text.trim().parse().ok();
+    let mut changed = false;
+    if field.changed() {
+        changed = parsed.is_some_and(|number| config.set(key, Value::Integer(number)).is_ok());
+    }
+    if field.has_focus() {
+        ui.data_mut(|data| data.insert_temp(draft, text));
+        let now = config.get(key).ok();
+        if let (Kind::Integer { min, max, .. }, true) =
+            (&setting.kind, parsed.map(Value::Integer) != now)
+        {
+            let range = format!("A whole number from {min} to {max}; it is {value} still.");
+            ui.label(RichText::new(range).small().color(palette(ui).error));
+        }
+    } else {
+        ui.data_mut(|data| data.remove_temp::<String>(draft));
+    }
+    changed
 }
 
 fn help(setting: &Setting) -> String {

@@ -111,6 +111,12 @@ fn tooltip(response: Response, help: &str) {
     }
 }
 
+/// A typed number, with or without commas between thousands; `nan` is none.
+fn number(text: &str) -> Option<f64> {
+    let number: f64 = text.trim().replace([',', ' '], "").parse().ok()?;
+    number.is_finite().then_some(number)
+}
+
 fn value_field(ui: &mut Ui, label: &str, value: &mut f64, range: Range<'_>) {
     let palette = palette(ui);
     let unit = if range.unit.is_empty() { String::new() } else { format!(" {}", range.unit) };
@@ -124,7 +130,7 @@ fn value_field(ui: &mut Ui, label: &str, value: &mut f64, range: Range<'_>) {
         .speed(speed)
         .update_while_editing(false)
         .custom_formatter(|value, _| range.text(value))
-        .custom_parser(|text| text.trim().replace([',', ' '], "").parse().ok())
+        .custom_parser(number)
         .suffix(unit);
     let response = ui.add(drag).accessible_name(format!("{label} value"));
     if response.changed() {

@@ -15,8 +15,12 @@ const PIECES: usize = 4;
 /// So few states are left to themselves, and so few units are no share: `gemm` sums the products of so few
 /// rows in another order, and results must not depend on how many go together.
 pub(super) const FEW: usize = 2;
-/// States of a tile, at least, where a block is cut.
+/// States of a tile, at least, where a block is cut: for the same reason, `gemm` sums results of so few
+/// numbers in another order, and those of so few rows and columns where a sum is longer than so many.
 const LEAST: usize = 8;
+const SMALL: usize = 256;
+const NARROW: usize = 64;
+const LONG: usize = 512;
 
 /// States of a piece, of a head over so many items.
 pub(super) fn piece(items: usize) -> usize {
@@ -51,14 +55,17 @@ impl Tile {
 
 /// The tiles of all scores, block after block: whole blocks, but for those in which the even share of one
 /// of the threads ends and that of the next begins. No score or sum depends on them.
-pub(super) fn tiles(items: usize, states: usize, threads: usize) -> Vec<Tile> {
+pub(super) fn tiles([hidden, items]: [usize; 2], states: usize, threads: usize) -> Vec<Tile> {
     let mut tiles = Vec::new();
     for first in (0..items).step_by(ITEMS) {
         let size = ITEMS.min(items - first);
+        let enough = SMALL / hidden.min(size).max(1) + 1;
+        let wide = if hidden > LONG { NARROW + 1 } else { 0 };
+        let least = LEAST.max(enough).max(wide);
         let mut begin = 0;
         for share in 1..threads {
             let end = (items * share / threads).saturating_sub(first) * states / size;
-            if end >= begin + LEAST && end + LEAST <= states {
+            if end >= begin + least && end + least <= states {
                 tiles.push(Tile { first, size, states: begin..end });
                 begin = end;
             }
@@ -71,6 +78,8 @@ pub(super) fn tiles(items: usize, states: usize, threads: usize) -> Vec<Tile> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dynamics::fused::gemm::{View, product};
+    use crate::dynamics::fused::scan::rows as rows_of;
 
     #[test]
     fn chunks_are_whole_pieces_but_for_the_last_and_few_states_are_left_to_themselves() {
@@ -100,7 +109,7 @@ mod tests {
         for items in [1, 2, 500, 512, 513, 3707, 9674] {
             for states in [1, 2, 7, 15, 16, 17, 64, 300] {
                 for threads in [1, 2, 3, 8, 64] {
-                    let tiles = tiles(items, states, threads);
+                    let tiles = tiles([128, items], states, threads);
                     let (mut first, mut state) = (0, 0);
                     for tile in &tiles {
                         assert_eq!((tile.first, tile.states.start), (first, state));
@@ -115,13 +124,50 @@ mod tests {
         }
     }
 
+    /// What a tile comes to does not depend on it, to the last bit.
+    #[test]
+    fn tiles_are_summed_as_whole_blocks_are() {
+        let value = |i: usize| ((i * 7919) % 1009) as f32 / 1009.0 - 0.5;
+        for (hidden, items) in [(4, 20), (8, 20), (8, 300), (33, 7), (128, 100), (700, 40)] {
+            let weight: Vec<f32> = (0..hidden * items).map(value).collect();
+            let rows = View::new(&weight, items);
+            let columns = View::new(&weight, hidden).t();
+            for states in [17, 33, 64, 96, 200] {
+                let inputs: Vec<f32> = (0..states * hidden).map(|i| value(i + 3)).collect();
+                let slopes: Vec<f32> = (0..states * items).map(|i| value(i + 5)).collect();
+                for threads in [2, 3, 7] {
+                    for tile in tiles([hidden, items], states, threads) {
+                        for (weight, inputs) in [
+                            (rows, View::new(&inputs, hidden)),
+                            (columns, View::new(&inputs, hidden)),
+                            (rows.t(), View::new(&slopes, items)),
+                            (columns.t(), View::new(&slopes, items)),
+                        ] {
+                            let of = |rows: Range<usize>| {
+                                let mut out = vec![0.0; rows.len() * weight.cols()];
+                                let (steps, last) = inputs.steps(rows);
+                                let given: Vec<f32> =
+                                    steps.flatten().chain(last).copied().collect();
+                                product(&mut out, View::new(&given, inputs.cols()), weight);
+                                out
+                            };
+                            let whole = of(0..states);
+                            let here = rows_of(&tile.states, weight.cols());
+                            assert_eq!(whole[here], of(tile.states.clone()), "{tile:?} {hidden}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// Threads that take one tile after the other, the largest first, end at about the same time.
     #[test]
     fn tiles_can_be_shared_evenly() {
         for (items, states) in [(500, 512), (3707, 64), (9674, 216), (27_000, 128)] {
             for threads in [2, 3, 4, 6, 8, 16] {
                 let mut areas: Vec<usize> =
-                    tiles(items, states, threads).iter().map(Tile::area).collect();
+                    tiles([128, items], states, threads).iter().map(Tile::area).collect();
                 areas.sort_unstable_by(|a, b| b.cmp(a));
                 let mut busy = vec![0; threads];
                 for area in areas {

@@ -166,6 +166,7 @@ impl Page for AttractorPage {
     fn logic(&mut self, session: &mut Session) {
         self.collect(session);
         if session.kept.page == PageId::Attractor {
+            self.runs.with_flow = true;
             self.runs.logic(session);
             self.start_what_is_missing(session);
             self.clock.advance(&session.ctx, self.drawn.as_ref().map_or(0.0, Drawn::span));
@@ -185,7 +186,7 @@ impl Page for AttractorPage {
         let (upper, bar) = split_rows(rect, rect.height() - 17.0 * UNIT);
         let (middle, right) = split_right(upper, (upper.width() * 0.28).clamp(300.0, 380.0));
         card(ui, middle, "portrait", None, |ui| self.plot(ui, &opened));
-        let (user, rest) = split_rows(right, 46.0 * UNIT);
+        let (user, rest) = split_rows(right, 50.0 * UNIT);
         let (points, now) = split_rows(rest, (rest.height() * 0.5).min(84.0 * UNIT));
         card(ui, user, "user", None, |ui| self.user_card(ui, &opened, session));
         card(ui, points, "fixed points", Some("Fixed points"), |ui| {

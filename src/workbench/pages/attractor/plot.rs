@@ -212,7 +212,7 @@ impl AttractorPage {
             }
             Target::Point(at) => {
                 let point = &opened.landscape.fixed_points[at];
-                let mut text = format!("{}, a {}", point.name, point.kind.title());
+                let mut text = format!("{}: {}", point.name, point.kind.title());
                 if let Some(days) = point.relaxation_days {
                     let time = format::duration(days * 86_400.0);
                     let share = format::percent(point.basin_share);

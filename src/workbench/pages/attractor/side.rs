@@ -73,8 +73,7 @@ pub fn fixed_points(ui: &mut Ui, landscape: &Landscape, side: &mut Side) {
                     false => point.name.clone(),
                 };
                 let relaxes = point.relaxation_days;
-                let relaxes = relaxes
-                    .map_or_else(|| "–".to_owned(), |days| format!("{} d", format::number(days)));
+                let relaxes = relaxes.map_or_else(|| "–".to_owned(), format::days);
                 let basin =
                     if stable { format::percent(point.basin_share) } else { "–".to_owned() };
                 vec![

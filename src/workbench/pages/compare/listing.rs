@@ -4,12 +4,14 @@ use super::{ComparePage, rows};
 use crate::jobs::Context;
 use crate::runs::{AblationTable, Group, Judged, RunEntry, RunError, RunStore, RunSummary, groups};
 use crate::workbench::session::Session;
+use crate::workbench::unfinished::Unfinished;
 
 /// Every run, and the groups of seeds among them.
 #[derive(Debug, Default, Clone)]
 pub struct Listing {
     pub entries: Vec<RunEntry>,
     pub groups: Vec<Group>,
+    pub unfinished: Option<Unfinished>,
 }
 
 impl Listing {
@@ -21,7 +23,8 @@ impl Listing {
         }
         let entries = store.list();
         let groups = groups(&entries);
-        Self { entries, groups }
+        let unfinished = Unfinished::find(&entries, store);
+        Self { entries, groups, unfinished }
     }
 }
 
@@ -50,6 +53,8 @@ pub struct Ablation {
     pub of: Compared,
     pub table: AblationTable,
     pub judged: Judged,
+    /// When the first of them was started.
+    pub begun: jiff::Timestamp,
 }
 
 impl Ablation {
@@ -59,9 +64,10 @@ impl Ablation {
         let summaries: Vec<RunSummary> =
             entries.iter().rev().filter_map(|entry| entry.summary.clone()).collect();
         let table = AblationTable::of_stored(store, &summaries)?;
-        let first = summaries.first().map(Judged::of);
-        let judged = first.ok_or_else(|| RunError::NoRuns { dir: store.dir().to_owned() })?;
-        Ok(Self { of, table, judged })
+        let first = summaries.first();
+        let first = first.ok_or_else(|| RunError::NoRuns { dir: store.dir().to_owned() })?;
+        let (judged, begun) = (Judged::of(first), first.created);
+        Ok(Self { of, table, judged, begun })
     }
 }
 

@@ -143,6 +143,7 @@ impl Page for ComparePage {
             self.read(session);
         }
         if let Some(listing) = self.reading.poll_or_tell(&mut session.toasts) {
+            session.unfinished.clone_from(&listing.unfinished);
             self.listing = listing;
             self.wanted = None;
             self.arrange(session);
@@ -179,7 +180,9 @@ impl Page for ComparePage {
             None => "Quality against latency".to_owned(),
         };
         card(ui, left, "scatter", Some(&title), |ui| {
-            if scatter::is_empty(&comparable) {
+            if self.rows.is_empty() {
+                empty_state(ui, "No run matches", "Change the filter above.", |_| {});
+            } else if scatter::is_empty(&comparable) {
                 let hint = "Runs show here once their latency is measured, after the last training of a plan.";
                 empty_state(ui, "No latency yet", hint, |_| {});
             } else {
@@ -197,8 +200,15 @@ impl Page for ComparePage {
             });
             return;
         }
-        card(ui, right, "detail", Some("Ablation"), |ui| match &self.ablation {
-            Some(Ablation { of: Compared::Group(group), table, judged }) => {
+        let title = match &self.ablation {
+            Some(Ablation { of: Compared::Group(_), begun, judged, .. }) => {
+                let begun = begun.to_zoned(jiff::tz::TimeZone::system());
+                format!("Ablation · {} · {}", begun.strftime("%d %b %H:%M"), judged.text())
+            }
+            _ => "Ablation".to_owned(),
+        };
+        card(ui, right, "detail", Some(&title), |ui| match &self.ablation {
+            Some(Ablation { of: Compared::Group(group), table, judged, .. }) => {
                 page_scroll(ui, "ablation", |ui| {
                     result::table_ui(ui, table);
                     ui.add_space(2.0 * UNIT);
@@ -223,6 +233,7 @@ impl Page for ComparePage {
     fn command(&mut self, command: &Command, session: &mut Session) {
         match command {
             Command::RefreshRuns => session.runs_changed += 1,
+            Command::ShowNewestRuns => self.selected.clear(),
             Command::PinBaseline => {
                 self.baseline = match (&self.baseline, self.selected.as_slice()) {
                     (None, [key]) => Some(key.clone()),

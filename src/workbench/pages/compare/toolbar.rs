@@ -17,10 +17,8 @@ impl ComparePage {
     pub(super) fn header(&self, ui: &mut Ui, session: &mut Session) {
         let selected = self.selected_rows();
         let any = !selected.is_empty();
-        let interrupted = match selected.as_slice() {
-            [row] if row.state == RunState::Interrupted => Some(row.key().to_owned()),
-            _ => None,
-        };
+        let stopped = selected.iter().filter(|row| row.state == RunState::Interrupted);
+        let stopped: Vec<String> = stopped.flat_map(|row| row.runs.clone()).collect();
         let sentence = self.sentence();
         page_header(ui, "Compare", &sentence, |ui| {
             export_menu(ui, session);
@@ -47,10 +45,22 @@ impl ComparePage {
             if button(ui, label, Tone::Plain, pinned || selected.len() == 1, &help).clicked() {
                 session.ask(Command::PinBaseline);
             }
-            if let Some(id) = interrupted {
-                let help = "Go on from its last checkpoint, on the Train page";
-                if primary(ui, "Resume run", true, help).clicked() {
-                    session.ask(Command::ResumeRun(id));
+            let help = "Losses and validation curves, on the Train page";
+            if button(ui, "Curves", Tone::Plain, any, help).clicked() {
+                session.ask(Command::ShowCurves(self.selected_runs()));
+            }
+            match (stopped.len(), session.unfinished.clone()) {
+                (0, Some(unfinished)) if !any => unfinished.offer(ui, session),
+                (0, _) => {}
+                (count, _) => {
+                    let help = "Go on from the last checkpoint, on the Train page";
+                    let text = match count {
+                        1 => "Resume run".to_owned(),
+                        count => format!("Resume {count} runs"),
+                    };
+                    if primary(ui, &text, true, help).clicked() {
+                        session.ask(Command::ResumeRuns(stopped));
+                    }
                 }
             }
         });

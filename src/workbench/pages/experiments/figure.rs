@@ -5,10 +5,11 @@ use egui_plot::{FilledArea, Line, PlotPoint, PlotPoints};
 
 use super::parallel;
 use crate::experiments::{Curve, Figure};
-use crate::figures::{Label, place_labels};
+use crate::figures::{Color, Label, model_color, place_labels};
+use crate::settings::Solver;
 use crate::workbench::charts::plot::{self, Ticks, View};
 use crate::workbench::format;
-use crate::workbench::theme::{self, UNIT, palette};
+use crate::workbench::theme::{self, Palette, UNIT, palette};
 
 /// How near the pointer must be to a point to name it.
 const NEAR: f32 = 16.0;
@@ -47,6 +48,16 @@ pub fn live(ui: &mut Ui, curves: &[(String, Vec<[f64; 2]>)]) {
     draw(ui, "Learning so far", ["epoch", "NDCG@10"], Ticks::default(), &curves, &|x| x);
 }
 
+/// A model's colour is that of the theme, as on the other pages; other curves have their own.
+fn color_of(palette: &Palette, curve: &Curve) -> Color32 {
+    let [r, g, b] = curve.color;
+    let model = Solver::ALL.iter().find(|solver| {
+        let Color(own_r, own_g, own_b) = model_color(solver.word());
+        [own_r, own_g, own_b] == curve.color
+    });
+    model.map_or(Color32::from_rgb(r, g, b), |&solver| palette.solver(solver))
+}
+
 fn draw(
     ui: &mut Ui,
     name: &str,
@@ -58,10 +69,8 @@ fn draw(
     legend(ui, curves);
     let rows = ticks.y.is_some();
     let view = view_of(curves, across, ticks.x.is_some(), rows);
-    let color = |curve: &Curve| {
-        let [r, g, b] = curve.color;
-        Color32::from_rgb(r, g, b)
-    };
+    let palette = palette(ui);
+    let color = |curve: &Curve| color_of(palette, curve);
     let shown = plot::frame(ui, name, axes, ticks)
         .allow_drag(false)
         .allow_zoom(false)
@@ -143,11 +152,11 @@ fn dots(ui: &Ui, curves: &[Curve], place: &dyn Fn(&[f64; 2]) -> egui::Pos2, fram
             lines.extend(points.map(|ends| [pair(place(&ends[0])), pair(place(&ends[1]))]));
             continue;
         };
-        let [r, g, b] = curve.color;
+        let color = color_of(palette, curve);
         for (index, point) in curve.points.iter().enumerate() {
             let at = place(point);
             let ring = Stroke::new(1.5, palette.card);
-            painter.circle(at, 5.0, Color32::from_rgb(r, g, b), ring);
+            painter.circle(at, 5.0, color, ring);
             if let Some([low, high]) = curve.band.as_ref().and_then(|band| band.get(index)) {
                 lines.push([place(&[point[0], *high]), place(&[point[0], *low])].map(pair));
             }
@@ -193,9 +202,9 @@ fn legend(ui: &mut Ui, curves: &[Curve]) {
             let galley = ui.painter().layout_no_wrap(curve.name.clone(), font, muted);
             let size = egui::vec2(galley.size().x + 3.0 * UNIT, 4.5 * UNIT);
             let (rect, _) = ui.allocate_exact_size(size, egui::Sense::hover());
-            let [r, g, b] = curve.color;
+            let color = color_of(palette(ui), curve);
             let dot = egui::pos2(rect.left() + UNIT, rect.center().y);
-            ui.painter().circle_filled(dot, UNIT, Color32::from_rgb(r, g, b));
+            ui.painter().circle_filled(dot, UNIT, color);
             let at = egui::pos2(rect.left() + 3.0 * UNIT, dot.y - galley.size().y / 2.0);
             ui.painter().galley(at, galley, muted);
         }

@@ -53,6 +53,19 @@ pub fn path_name(served: Served) -> &'static str {
     }
 }
 
+/// A reason's name, for people.
+fn reason_name(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Forced => "forced",
+        Reason::Confident => "confident",
+        Reason::Uncertain => "uncertain",
+        Reason::Conflict => "conflict",
+        Reason::BudgetExhausted => "no budget",
+        Reason::BreakerOpen => "breaker open",
+        Reason::Cache => "cache",
+    }
+}
+
 fn reason_color(palette: &Palette, reason: Reason) -> egui::Color32 {
     match reason {
         Reason::Forced => palette.muted,
@@ -244,7 +257,7 @@ fn decisions(ui: &mut Ui, view: &LiveView, cursor: &mut Option<f64>) {
         .iter()
         .filter(|&&reason| view.decisions[reason as usize].iter().any(|&rate| rate > 0.0))
         .map(|&reason| Trace {
-            name: reason.as_str(),
+            name: reason_name(reason),
             color: reason_color(palette, reason),
             values: &view.decisions[reason as usize],
             dashed: false,

@@ -89,11 +89,11 @@ pub fn ui(ui: &mut Ui, telemetry: &Telemetry, filter: &mut Filter) -> Option<Arc
     }
     let columns = [
         Column::text("UTC", 1.5),
-        Column::text("User", 1.3),
-        Column::text("By", 1.4),
-        Column::text("Reason", 1.55),
-        Column::figure("Entropy", 1.25),
-        Column::figure("ms", 0.9),
+        Column::text("User", 1.25),
+        Column::text("By", 1.3),
+        Column::text("Reason", 1.5),
+        Column::figure("Entropy", 1.2),
+        Column::figure("ms", 1.15),
     ];
     let selected = filter.shown.iter().position(|one| Some(one.impression) == filter.open);
     let palette = palette(ui);

@@ -4,6 +4,7 @@ use eframe::egui::{self, Align2, Color32, CursorIcon, FontId, Sense, Stroke, Ui,
 use egui_plot::{Bar, BarChart, HLine, Line, LineStyle, PlotPoint, PlotPoints};
 
 use crate::evaluation::{Frontier, Reliability};
+use crate::figures::{Label, place_labels};
 use crate::serving::replay::{Operating, Replay};
 use crate::settings::RouterSettings;
 use crate::workbench::charts::plot::{self, Ticks, View};
@@ -236,41 +237,37 @@ pub fn quality(
     let frame = *shown.transform.frame();
     let place = |x: f64, y: f64| shown.transform.position_from_point(&PlotPoint::new(x, y));
     let right = frame.right() - 2.0 * UNIT;
-    for (y, name) in
-        [(frontier.system1, "System 1 only"), (frontier.system2, "System 2 always (mock)")]
-    {
-        let above = (y >= frontier.system1.max(frontier.system2)) || frontier.system1 == y;
-        let shift = if above { -UNIT } else { UNIT };
-        let align = if above { Align2::RIGHT_BOTTOM } else { Align2::RIGHT_TOP };
-        label(ui, egui::pos2(right, place(0.0, y).y + shift), align, name);
-    }
+    let level = |y: f64| egui::pos2(right, place(0.0, y).y);
+    let mut names = vec![
+        (level(frontier.system1), "System 1 only".to_owned(), palette.muted),
+        (level(frontier.system2), "System 2 always (mock)".to_owned(), palette.muted),
+    ];
     if let Some(peak) = oracle.iter().max_by(|a, b| a.y.total_cmp(&b.y)) {
-        label(ui, place(peak.x, peak.y) - vec2(0.0, UNIT), Align2::CENTER_BOTTOM, "oracle");
+        names.push((place(peak.x, peak.y), "oracle".to_owned(), palette.muted));
     }
     let quarter = 0.75 * frontier.system1 + 0.25 * frontier.system2;
-    label(ui, place(25.0, quarter) - vec2(0.0, UNIT), Align2::RIGHT_BOTTOM, "random");
+    names.push((place(25.0, quarter), "random".to_owned(), palette.muted));
     if at.uncertain > at.escalated {
         // Where the threshold alone would be, without the budget.
         let wanted = on_curve(&frontier.router, at.uncertain);
         let ring = place(100.0 * at.uncertain, wanted);
         ui.painter().circle_stroke(ring, 5.5, Stroke::new(1.5, palette.system2));
-        let text = format!("{wanted:.4} without the budget");
-        // Beside the edge there is room at one side only.
-        let (align, shift) = match ring.x {
-            x if x > frame.right() - 20.0 * UNIT => (Align2::RIGHT_TOP, 2.0 * UNIT),
-            x if x < frame.left() + 20.0 * UNIT => (Align2::LEFT_TOP, -2.0 * UNIT),
-            _ => (Align2::CENTER_TOP, 0.0),
-        };
-        label(ui, ring + vec2(shift, 2.0 * UNIT), align, &text);
+        names.push((ring, format!("{wanted:.4} without the budget"), palette.muted));
     }
     let point = place(100.0 * at.escalated, at.quality.ndcg10.mean);
     ui.painter().circle(point, 6.5, palette.strong, Stroke::new(1.5, palette.card));
     let text = format!("{:.4} at {:.1} %", at.quality.ndcg10.mean, 100.0 * at.escalated);
-    let left = point.x > frame.right() - 32.0 * UNIT;
-    let align = if left { Align2::RIGHT_TOP } else { Align2::LEFT_TOP };
-    let side = if left { -UNIT } else { UNIT };
-    let font = FontId::proportional(theme::SMALL);
-    ui.painter().text(point + vec2(side, 2.5 * UNIT), align, text, font, palette.strong);
+    names.push((point, text, palette.strong));
+    let mut lines = Vec::new();
+    for curve in [&router_curve[..], &oracle, &random] {
+        let on_screen: Vec<egui::Pos2> =
+            curve.iter().map(|point| place(point.x, point.y)).collect();
+        lines.extend(on_screen.windows(2).map(|ends| [ends[0], ends[1]]));
+    }
+    for y in [frontier.system1, frontier.system2] {
+        lines.push([place(0.0, y), place(100.0, y)]);
+    }
+    place_names(ui, frame, names, &lines);
 
     let response = ui.interact(frame, ui.scope_id().with("operating point"), Sense::drag());
     if let Some(pointer) = response.interact_pointer_pos() {
@@ -286,6 +283,36 @@ pub fn quality(
              may keep the point to the left of the pointer.",
         )
         .widget_info(|| egui::WidgetInfo::slider(true, 100.0 * at.escalated, "Operating point"));
+}
+
+/// Write names beside their places, where they lie over no line and no other name.
+fn place_names(
+    ui: &Ui,
+    frame: egui::Rect,
+    names: Vec<(egui::Pos2, String, Color32)>,
+    lines: &[[egui::Pos2; 2]],
+) {
+    let pair = |at: egui::Pos2| [f64::from(at.x), f64::from(at.y)];
+    let at = |[x, y]: [f64; 2]| egui::pos2(x as f32, y as f32);
+    let font = FontId::proportional(theme::SMALL);
+    let galleys: Vec<_> = names
+        .iter()
+        .map(|(_, text, color)| ui.painter().layout_no_wrap(text.clone(), font.clone(), *color))
+        .collect();
+    let size = |galley: &egui::Galley| [galley.size().x, galley.size().y].map(f64::from);
+    let labels: Vec<Label> = names
+        .iter()
+        .zip(&galleys)
+        .map(|((dot, ..), galley)| Label { dot: pair(*dot), size: size(galley) })
+        .collect();
+    let lines: Vec<_> = lines.iter().map(|ends| ends.map(pair)).collect();
+    let places = place_labels(&labels, &lines, [pair(frame.min), pair(frame.max)]);
+    for ((place, galley), (_, _, color)) in places.into_iter().zip(galleys).zip(names) {
+        if let Some(line) = place.leader {
+            ui.painter().line_segment(line.map(at), Stroke::new(1.0, palette(ui).muted));
+        }
+        ui.painter().galley(at(place.area[0]), galley, color);
+    }
 }
 
 /// The height of a curve (share, quality) at `share`.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use eframe::egui;
 
+use super::live::{Live, PastRun};
 use super::{Lower, TrainPage, Training, verdict};
-use crate::jobs::{Job, Outcome};
-use crate::runs::AblationTable;
-use crate::training::{Plan, Prepared, TrainError, ablation};
+use crate::jobs::{Context, Job, Outcome};
+use crate::runs::{AblationTable, RunError, RunState, RunSummary};
+use crate::training::{Left, Plan, Prepared, RunKey, TrainError, ablation, resume_together};
 use crate::workbench::session::Session;
 
 /// Shows news within a tenth of a second. Not sooner: where the window is drawn by the CPU, every
@@ -47,8 +48,8 @@ impl TrainPage {
         );
     }
 
-    /// Take an interrupted run to its end, on the device that is chosen now.
-    pub(super) fn resume(&mut self, id: &str, session: &mut Session) {
+    /// Take interrupted runs to their end, on the device that is chosen now.
+    pub(super) fn resume(&mut self, ids: Vec<String>, session: &mut Session) {
         if self.job.is_some() {
             session.toasts.info("Stop the training that is running first.");
             return;
@@ -57,24 +58,62 @@ impl TrainPage {
             Ok(store) => store.clone(),
             Err(message) => return session.toasts.error(message.clone()),
         };
-        let (id, device, ctx) = (id.to_owned(), session.device(), session.ctx.clone());
+        let (device, ctx) = (session.device(), session.ctx.clone());
         let raw = session.loaded.as_ref().map(|loaded| loaded.raw.clone());
         let here = session.config.clone();
-        let name = format!("Resuming {id}");
+        let name = match ids.as_slice() {
+            [id] => format!("Resuming {id}"),
+            _ => "Resuming trainings".to_owned(),
+        };
         self.spawn(
             session,
             Job::spawn(name, wake(&ctx), move |context| {
-                let dir = store.open_run(&id)?;
-                let config = dir.read_config()?;
-                // What is loaded where that is what it was trained on, else loaded anew.
-                let same = config.clone().on_data_of(&here) == config;
-                let prepared = match raw.filter(|_| same) {
-                    Some(raw) => Prepared::from_dataset(&raw, &config, context)?,
-                    None => Prepared::load(&config, context)?,
-                };
-                ablation::resume(dir, &config, &prepared, &device, context).map(|_| None)
+                let mut left = Vec::new();
+                for id in ids {
+                    let entry = store.find(&id)?;
+                    left.push(Left::of(&entry).ok_or(RunError::InUse(id))?);
+                }
+                let raw = raw.as_deref().map(|raw| (&here, raw));
+                resume_together(&store, &left, raw, &device, context)?;
+                // All that were started together.
+                let group = left.first().map(|left| left.config.ablation.group.clone());
+                let mut done: Vec<RunSummary> =
+                    store.list().into_iter().filter_map(|entry| entry.summary).collect();
+                done.retain(|summary| Some(&summary.config.ablation.group) == group.as_ref());
+                done.reverse();
+                let several = done.len() > 1;
+                Ok(several.then(|| AblationTable::of_stored(&store, &done)).transpose()?)
             }),
         );
+    }
+
+    /// Show the curves of runs that are over.
+    pub(super) fn show(&mut self, ids: Vec<String>, session: &mut Session) {
+        if self.job.is_some() {
+            session.toasts.info("A training has the charts; wait for its end, or stop it.");
+            return;
+        }
+        let Ok(store) = session.store.clone() else { return };
+        let work = move |context: &Context<()>| {
+            let mut runs = Vec::new();
+            for id in ids {
+                context.checkpoint().map_err(|stopped| stopped.to_string())?;
+                let entry = store.find(&id).map_err(|error| error.to_string())?;
+                let records = store.metrics(&id).map_err(|error| error.to_string())?;
+                let Some(config) = entry.settings() else { continue };
+                let (solver, seed) = (config.model.solver, config.training.seed as u64);
+                runs.push(PastRun {
+                    key: RunKey { index: 0, solver, seed },
+                    epochs: config.training.epochs,
+                    done: entry.state == RunState::Done,
+                    records,
+                });
+            }
+            Ok(Live::of_runs(runs))
+        };
+        if let Err(message) = self.reading.start(&session.ctx, "Reading curves", work) {
+            session.toasts.error(message);
+        }
     }
 
     fn spawn(&mut self, session: &mut Session, job: std::io::Result<Training>) {

@@ -1,6 +1,7 @@
 //! A training as it is seen from its events: one row a run, and curves by model.
 
 use crate::jobs::Progress;
+use crate::runs::MetricRecord;
 use crate::settings::Solver;
 use crate::training::{RunKey, TimeLeft, TrainEvent};
 use crate::workbench::charts::curves::{Along, Curve, Sample};
@@ -62,6 +63,11 @@ impl Live {
             TrainEvent::Planned { runs, epochs, steps_per_epoch } => {
                 *self = Self::planned(&runs, epochs, steps_per_epoch);
             }
+            TrainEvent::Past { run, records } => {
+                for record in records {
+                    self.apply(event_of(run, record));
+                }
+            }
             TrainEvent::Started { run, step, .. } => {
                 if let Some(run) = self.runs.get_mut(run) {
                     run.state = State::Training;
@@ -107,6 +113,23 @@ impl Live {
             }
             TrainEvent::Message(_) => {}
         }
+    }
+
+    /// Runs that are over, from what was written of them.
+    pub fn of_runs(runs: Vec<PastRun>) -> Self {
+        let key = |(index, run): (usize, &PastRun)| RunKey { index, ..run.key };
+        let keys: Vec<RunKey> = runs.iter().enumerate().map(key).collect();
+        let epochs = runs.iter().map(|run| run.epochs).max().unwrap_or(0);
+        let steps = runs.iter().flat_map(|run| &run.records).map(|record| match record {
+            MetricRecord::Epoch { epoch, step, .. } => step / (*epoch).max(1) as u64,
+            MetricRecord::Step { .. } => 0,
+        });
+        let mut live = Self::planned(&keys, epochs, steps.max().unwrap_or(0));
+        for (index, run) in runs.into_iter().enumerate() {
+            live.apply(TrainEvent::Past { run: index, records: run.records });
+            live.runs[index].state = if run.done { State::Done } else { State::Stopped };
+        }
+        live
     }
 
     fn planned(keys: &[RunKey], epochs: usize, steps_per_epoch: u64) -> Self {
@@ -211,7 +234,7 @@ impl Live {
     }
 
     /// What is going on, in one sentence.
-    pub fn sentence(&self) -> String {
+    pub fn sentence(&self, paused: bool) -> String {
         if self.runs.is_empty() {
             return "Preparing data, split and baselines…".to_owned();
         }
@@ -223,11 +246,47 @@ impl Live {
             .filter(|run| run.state == State::Training)
             .filter_map(|run| run.sequences_per_second)
             .sum();
-        let mut text = format!("{done} of {} runs done, {going} training", self.runs.len());
-        if rate > 0.0 {
+        let doing = if paused { "paused" } else { "training" };
+        let mut text = format!("{done} of {} runs done, {going} {doing}", self.runs.len());
+        if rate > 0.0 && !paused {
             text.push_str(&format!(", {} sequences/s", format::number(rate)));
         }
         text
+    }
+}
+
+/// A run that is over.
+pub struct PastRun {
+    pub key: RunKey,
+    pub epochs: usize,
+    pub done: bool,
+    pub records: Vec<MetricRecord>,
+}
+
+/// What was told when `record` was written.
+fn event_of(run: usize, record: MetricRecord) -> TrainEvent {
+    match record {
+        MetricRecord::Step {
+            step,
+            epoch,
+            loss,
+            learning_rate,
+            grad_norm,
+            sequences_per_second,
+            seconds,
+        } => TrainEvent::Step {
+            run,
+            step,
+            epoch,
+            loss,
+            learning_rate,
+            grad_norm,
+            seconds,
+            sequences_per_second,
+        },
+        MetricRecord::Epoch { epoch, step, train_loss, valid_hr10, valid_ndcg10, seconds } => {
+            TrainEvent::Epoch { run, epoch, step, train_loss, valid_hr10, valid_ndcg10, seconds }
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use crate::jobs::Job;
 use crate::runs::AblationTable;
 use crate::settings::Config;
 use crate::training::{Plan, TrainError, TrainEvent};
-use crate::workbench::background::Running;
-use crate::workbench::commands::{Command, PageId, tooltip};
+use crate::workbench::background::{Background, Running};
+use crate::workbench::commands::{Command, tooltip};
 use crate::workbench::session::Session;
 use crate::workbench::theme::palette;
 use crate::workbench::widgets::{
@@ -41,6 +41,8 @@ enum Lower {
 pub struct TrainPage {
     job: Option<Training>,
     live: Live,
+    /// Curves of runs that are over.
+    reading: Background<Live>,
     table: Option<AblationTable>,
     lower: Lower,
     charts: Charts,
@@ -93,10 +95,13 @@ impl TrainPage {
 
     fn sentence(&self, session: &Session) -> String {
         if self.job.is_some() {
-            return self.live.sentence();
+            let paused = self.job.as_ref().is_some_and(|job| job.control().is_paused());
+            return self.live.sentence(paused);
         }
-        let Ok(plan) = Plan::from_config(&session.config, session.device()) else {
-            return "Choose at least one model".to_owned();
+        let plan = match Plan::from_config(&session.config, session.device()) {
+            Ok(plan) => plan,
+            Err(TrainError::Models { .. }) => return "Choose at least one model".to_owned(),
+            Err(error) => return error.to_string(),
         };
         let plural = |n: usize, word: &str| {
             if n == 1 { format!("one {word}") } else { format!("{n} {word}s") }
@@ -130,6 +135,9 @@ impl TrainPage {
                     let help = tooltip(ui.ctx(), &Command::Start, "");
                     empty_state(ui, "Nothing is training", hint, |ui| {
                         ui.label(RichText::new(format!("Start ▶{help}")).small().weak());
+                        if let Some(unfinished) = session.unfinished.clone() {
+                            unfinished.offer(ui, session);
+                        }
                         settings::advise_sampling(ui, session);
                     });
                 } else {
@@ -148,14 +156,17 @@ impl TrainPage {
                     ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                         let help = "Every run, other trainings, export";
                         if button(ui, "Compare runs", Tone::Plain, true, help).clicked() {
-                            session.ask(Command::Go(PageId::Compare));
+                            session.ask(Command::ShowNewestRuns);
                         }
                     });
                 });
             }
             match (&self.table, self.lower) {
                 (Some(table), Lower::Result) => result::ui(ui, table),
-                _ => progress::ui(ui, &self.live),
+                _ => {
+                    let paused = self.job.as_ref().is_some_and(|job| job.control().is_paused());
+                    progress::ui(ui, &self.live, paused);
+                }
             }
         });
     }
@@ -163,6 +174,12 @@ impl TrainPage {
 
 impl Page for TrainPage {
     fn logic(&mut self, session: &mut Session) {
+        if let Some(live) = self.reading.poll_or_tell(&mut session.toasts)
+            && self.job.is_none()
+        {
+            *self = Self { live, charts: std::mem::take(&mut self.charts), ..Self::default() };
+            self.charts.reset_zoom();
+        }
         let Some(job) = &mut self.job else { return };
         // Asked before draining: events sent before the end are then never missed.
         let outcome = job.finish();
@@ -203,7 +220,8 @@ impl Page for TrainPage {
     fn command(&mut self, command: &Command, session: &mut Session) {
         match command {
             Command::Start => self.start(session),
-            Command::ResumeRun(id) => self.resume(id, session),
+            Command::ResumeRuns(ids) => self.resume(ids.clone(), session),
+            Command::ShowCurves(ids) => self.show(ids.clone(), session),
             Command::Stop => self.stop(),
             Command::PauseOrResume => {
                 if let Some(control) = self.job.as_ref().map(Job::control) {

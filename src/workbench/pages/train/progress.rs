@@ -2,13 +2,13 @@
 
 use eframe::egui::Ui;
 
-use super::live::{Live, State};
+use super::live::{Live, LiveRun, State};
 use crate::workbench::format;
 use crate::workbench::theme::palette;
 use crate::workbench::widgets::{Cell, Column, grid_table, page_scroll};
 
-/// Draw over the space that is left.
-pub fn ui(ui: &mut Ui, live: &Live) {
+/// Draw over the space that is left: what trains first, then what waits, then what is over.
+pub fn ui(ui: &mut Ui, live: &Live, paused: bool) {
     let palette = palette(ui);
     let columns = [
         Column::text("Run", 1.1),
@@ -21,13 +21,21 @@ pub fn ui(ui: &mut Ui, live: &Live) {
         Column::figure("State", 1.25),
     ];
     let dash = || "–".to_owned();
-    let rows: Vec<Vec<Cell>> = live
-        .runs
-        .iter()
+    let mut runs: Vec<&LiveRun> = live.runs.iter().collect();
+    runs.sort_by_key(|run| match run.state {
+        State::Training => 0,
+        State::Failed(_) => 1,
+        State::Waiting => 2,
+        State::Stopped => 3,
+        State::Done => 4,
+    });
+    let rows: Vec<Vec<Cell>> = runs
+        .into_iter()
         .map(|run| {
-            let training = run.state == State::Training;
+            let training = run.state == State::Training && !paused;
             let (state, color) = match &run.state {
                 State::Waiting => ("waiting".to_owned(), palette.muted),
+                State::Training if paused => ("paused".to_owned(), palette.warning),
                 State::Training => ("training".to_owned(), palette.text),
                 State::Done => ("done".to_owned(), palette.good),
                 State::Failed(message) => (format!("failed: {message}"), palette.error),

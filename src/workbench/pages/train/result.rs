@@ -51,17 +51,17 @@ pub fn findings_ui(ui: &mut Ui, table: &AblationTable) {
 pub fn table_ui(ui: &mut Ui, table: &AblationTable) {
     let palette = palette(ui);
     let mut columns = vec![
-        Column::text("Model", 1.75),
-        Column::figure("HR@10", 1.6),
-        Column::figure("NDCG@10", 1.6),
-        Column::figure("Single, ms", 1.0),
+        Column::text("Model", 1.6),
+        Column::figure("HR@10", 1.7),
+        Column::figure("NDCG@10", 1.7),
+        Column::figure("Request (ms)", 1.2),
     ];
     // The figures with their intervals must be readable in a small window too.
-    if ui.available_width() > 620.0 {
+    if ui.available_width() > 720.0 {
         columns.extend([
-            Column::figure("Batch 64, ms", 1.15),
-            Column::figure("Training", 1.2),
-            Column::figure("Seeds", 0.7),
+            Column::figure("Batch (ms)", 1.1),
+            Column::figure("Training", 1.1),
+            Column::figure("Seeds", 0.65),
         ]);
     }
     let dash = || "–".to_owned();

@@ -62,6 +62,8 @@ const EVALUATION: [&str; 5] = [
 pub fn ui(ui: &mut Ui, session: &mut Session, running: bool) {
     page_scroll(ui, "train settings", |ui| {
         if running {
+            let text = "Of the next training: the one that runs keeps those it was started with.";
+            ui.label(RichText::new(text).small().color(palette(ui).muted));
             ui.disable();
         }
         ui.spacing_mut().item_spacing.y = 1.5 * UNIT;
