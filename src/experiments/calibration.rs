@@ -321,6 +321,20 @@ mod tests {
         assert_eq!((excluded.confidence, excluded.nll), (1.0, 0.0));
     }
 
+    /// Of a model that is calibrated, whose ECE is noise alone: resampled ones are larger.
+    #[test]
+    fn an_interval_holds_the_error_that_it_is_of() {
+        let said = |query: usize| Said {
+            confidence: 0.1 + 0.8 * (query % 50) as f64 / 50.0,
+            correct: (query * 7919) % 1000 < 100 + 16 * (query % 50),
+            nll: 1.0,
+        };
+        let side = side(&[(0..1500).map(said).collect()], 200, 7);
+        let [low, high] = side.ece_ci95.unwrap();
+        assert!(low < side.ece && side.ece < high, "{low} {} {high}", side.ece);
+        assert!(low >= 0.0 && high < side.ece + 0.05, "{low} {} {high}", side.ece);
+    }
+
     #[test]
     fn the_temperature_is_fitted_on_validation_and_changes_no_ranking() {
         let folder = tempfile::tempdir().unwrap();

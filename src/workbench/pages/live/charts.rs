@@ -54,7 +54,7 @@ pub fn path_name(served: Served) -> &'static str {
 }
 
 /// A reason's name, for people.
-fn reason_name(reason: Reason) -> &'static str {
+pub fn reason_name(reason: Reason) -> &'static str {
     match reason {
         Reason::Forced => "forced",
         Reason::Confident => "confident",

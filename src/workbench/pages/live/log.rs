@@ -5,7 +5,7 @@ use std::sync::Arc;
 use eframe::egui::{Align, Layout, RichText, TextEdit, Ui, vec2};
 use uuid::Uuid;
 
-use super::charts::{path_color, path_name};
+use super::charts::{path_color, path_name, reason_name};
 use crate::serving::telemetry::{Observation, Served, Telemetry};
 use crate::workbench::format;
 use crate::workbench::theme::{self, UNIT, palette};
@@ -35,7 +35,9 @@ impl Filter {
         let text = self.text.trim();
         self.path.is_none_or(|path| one.served == path)
             && (!self.denied || denied)
-            && (text.is_empty() || one.user_id.contains(text) || one.reason.as_str().contains(text))
+            && [&one.user_id, one.reason.as_str(), reason_name(one.reason)]
+                .iter()
+                .any(|told| told.contains(text))
     }
 }
 
@@ -105,7 +107,7 @@ pub fn ui(ui: &mut Ui, telemetry: &Telemetry, filter: &mut Filter) -> Option<Arc
             Cell::figure(time),
             Cell::text(one.user_id.clone()),
             Cell::text(path_name(one.served)).color(path_color(palette, one.served)),
-            Cell::text(one.reason.as_str()).color(palette.muted),
+            Cell::text(reason_name(one.reason)).color(palette.muted),
             Cell::figure(format!("{:.3}", one.entropy)),
             Cell::figure(format::number(one.latency.as_secs_f64() * 1e3)),
         ]
