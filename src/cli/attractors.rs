@@ -12,6 +12,7 @@ use crate::analysis::{Journey, Landscape, Subject, SurveyOptions, View, portrait
 use crate::figures::{self, Theme};
 use crate::runs::write_atomic;
 use crate::training::TrainEvent;
+use crate::workbench::format;
 
 /// Pixels of a PNG for each of the picture's own.
 const SCALE: f32 = 2.0;
@@ -137,9 +138,11 @@ fn print(landscape: &Landscape, journey: Option<&Journey>) {
     } else {
         println!("\n     kind             relaxes in     basin   residual  theme");
         for point in &landscape.fixed_points {
-            let relaxes = point.relaxation_days.map_or("–".to_owned(), |days| match days {
-                ..7305.0 => format!("{days:.1} days"),
-                _ => "> 20 years".to_owned(),
+            let relaxes = point.relaxation_days.map_or("–".to_owned(), |days| {
+                match format::is_long(days) {
+                    true => "> 20 years".to_owned(),
+                    false => format!("{days:.1} days"),
+                }
             });
             let basin = match point.kind.is_stable() {
                 true => format!("{:.1} %", 100.0 * point.basin_share),

@@ -5,14 +5,14 @@ use serde_json::json;
 
 use super::arguments::{Common, EvaluateOptions, Usage};
 use super::output;
+use crate::dynamics::device;
 use crate::dynamics::tsit5::Tolerance;
-use crate::dynamics::{device, parameters};
 use crate::evaluation::mean_metric;
 use crate::jobs::Context;
 use crate::runs::{RunStore, RunSummary, model_title};
 use crate::settings::Config;
 use crate::training::evaluate::per_query;
-use crate::training::{Prepared, TrainError, checkpoint, reference};
+use crate::training::{Prepared, checkpoint, reference};
 
 /// Judge the run in every way, and print the ways side by side.
 pub fn print(
@@ -26,16 +26,7 @@ pub fn print(
         (1e-12..=0.1).contains(&size),
         Usage(format!("--tolerance {size} is none; write a number from 1e-12 to 0.1"))
     );
-    if prepared.record.fingerprint != summary.data.fingerprint {
-        return Err(TrainError::OtherData {
-            run: summary.run.clone(),
-            expected: summary.data.fingerprint.clone(),
-            found: prepared.record.fingerprint.clone(),
-        }
-        .into());
-    }
-    let (weights, _) = checkpoint::decode(&store.model(&summary.run)?)?;
-    let weights = parameters::fit(&config.model, prepared.data.items(), weights)?;
+    let weights = checkpoint::weights_of(store, summary, prepared)?;
     context.progress(None, "Integrating to a tolerance");
     let control = context.control();
     let ways = reference::compare(

@@ -9,7 +9,6 @@ use super::arguments::{AblationOptions, Common, EvaluateOptions, TrainOptions, U
 use super::output;
 use super::watch::{Ended, Failure, events};
 use crate::dynamics::device;
-use crate::dynamics::parameters;
 use crate::evaluation::mean_metric;
 use crate::jobs::{Cancelled, Context};
 use crate::runs::{AblationTable, LatencyRecord, RunEntry, RunState, RunStore, RunSummary};
@@ -191,8 +190,7 @@ fn resume_one(spec: &str, options: &TrainOptions, common: &Common) -> Result<()>
     let dir = store.open_run(&entry.id)?;
     let mut config = dir.read_config()?;
     options.config.data.apply(&mut config)?;
-    let key = RunKey { index: 0, solver: config.model.solver, seed: config.training.seed as u64 };
-    let context = events(common, vec![key], Ended::default())?;
+    let context = events(common, vec![RunKey::of(0, &config)], Ended::default())?;
     let prepared = Prepared::load(&config, &context)?;
     let summary = resume(dir, &config, &prepared, &common.device, &context).map_err(stopped)?;
     print_training(&summary, common)
@@ -228,11 +226,7 @@ fn resume_group(group: &str, options: &AblationOptions, common: &Common) -> Resu
         options.config.data.apply(&mut run.config)?;
     }
     let begun = left.iter().filter(|left| !left.trained);
-    let keys = begun.enumerate().map(|(index, Left { config, .. })| RunKey {
-        index,
-        solver: config.model.solver,
-        seed: config.training.seed as u64,
-    });
+    let keys = begun.enumerate().map(|(index, Left { config, .. })| RunKey::of(index, config));
     let context = events(common, keys.collect(), Ended::default())?;
     resume_together(&store, &left, None, &common.device, &context).map_err(stopped)?;
     let summaries = super::runs::select(&store, &[group])?;
@@ -252,16 +246,7 @@ fn judge<E>(
     prepared: &Prepared,
     context: &Context<E>,
 ) -> Result<(Vec<u32>, Option<LatencyRecord>)> {
-    if prepared.record.fingerprint != summary.data.fingerprint {
-        return Err(TrainError::OtherData {
-            run: summary.run.clone(),
-            expected: summary.data.fingerprint.clone(),
-            found: prepared.record.fingerprint.clone(),
-        }
-        .into());
-    }
-    let (weights, _) = checkpoint::decode(&store.model(&summary.run)?)?;
-    let weights = parameters::fit(&config.model, prepared.data.items(), weights)?;
+    let weights = checkpoint::weights_of(store, summary, prepared)?;
     let (data, split) = (&prepared.data, &prepared.split);
     let scorer = Scorer::of(prepared, &config.model, &weights, device::cores());
     let go_on = || -> Result<(), Cancelled> { context.checkpoint() };

@@ -54,14 +54,7 @@ impl Subjects {
         context.progress(Some(0.0), "Loading the data");
         let first = summary_of(&entries[0])?.clone();
         let prepared = Prepared::load(&first.config, context)?;
-        if prepared.record.fingerprint != first.data.fingerprint {
-            return Err(TrainError::OtherData {
-                run: first.run,
-                expected: first.data.fingerprint,
-                found: prepared.record.fingerprint,
-            }
-            .into());
-        }
+        prepared.check(&first.run, &first.data.fingerprint)?;
         let found = prepared.split.test.len();
         if found < FEWEST {
             return Err(ExperimentError::TooFew { found, needed: FEWEST });

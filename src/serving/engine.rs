@@ -156,7 +156,7 @@ impl Engine {
         let _counted = InFlight(&self.in_flight);
         let live = self.live.load_full();
         let asked = Arc::new(check(&request, &live.model, live.server.max_history)?);
-        let key = Key::new(&asked, force, self.now(), live.model.timeline().is_some());
+        let key = Key::new(&asked, force, self.now(), live.model.has_item_dynamics());
         let (composed, served, used) = match live.answers.get(&key) {
             Some(known) => (known, Served::Cache, None),
             None => {

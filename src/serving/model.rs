@@ -17,7 +17,7 @@ use crate::routing::ItemGenres;
 use crate::runs::{RunEntry, RunStore};
 use crate::settings::Config;
 use crate::training::adapter::AdapterFile;
-use crate::training::{Prepared, TrainError, checkpoint, scorer};
+use crate::training::{Prepared, checkpoint, scorer};
 
 /// Validation queries that the temperature is fitted on, at most.
 const CALIBRATION_QUERIES: usize = 1000;
@@ -96,14 +96,7 @@ impl ServedModel {
             entry.summary.as_ref().ok_or_else(|| ServeError::NotFinished(entry.id.clone()))?;
         has_state(&entry.id, &summary.config)?;
         let prepared = Prepared::load(&summary.config, context)?;
-        if prepared.record.fingerprint != summary.data.fingerprint {
-            return Err(TrainError::OtherData {
-                run: entry.id.clone(),
-                expected: summary.data.fingerprint.clone(),
-                found: prepared.record.fingerprint,
-            }
-            .into());
-        }
+        prepared.check(&entry.id, &summary.data.fingerprint)?;
         let (weights, _) = checkpoint::decode(&store.model(&entry.id)?)?;
         context.progress(None, "Calibrating");
         Self::new(&entry.id, &summary.config, weights, prepared, context)
@@ -227,6 +220,11 @@ impl ServedModel {
     /// States that held-out queries are scored from, `[Q, H]`.
     pub fn query_states(&self, queries: &[Query], workspace: &mut Workspace) -> Vec<f32> {
         scorer::states(&self.packed, &self.config.model, &self.data, queries, workspace)
+    }
+
+    /// Whether it has item dynamics; asks nobody to wait.
+    pub fn has_item_dynamics(&self) -> bool {
+        self.timeline.is_some()
     }
 
     /// Item dynamics as they are now, held still.

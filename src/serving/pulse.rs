@@ -42,7 +42,7 @@ impl Pulse {
         impression: Uuid,
         asked: &Arc<Asked>,
     ) {
-        if model.timeline().is_some() {
+        if model.has_item_dynamics() {
             let (asked, at) = (asked.clone(), Instant::now());
             let shown = Shown { generation, asked, at, counted: Mutex::default() };
             self.0.insert(impression, Arc::new(shown));

@@ -90,12 +90,11 @@ pub(super) fn side_by_side_to_their_end(
         dirs.push(Mutex::new(Some(dir)));
         pasts.push(past);
     }
-    let key = |(index, (config, _)): (usize, &(&Config, &Prepared))| RunKey {
-        index,
-        solver: config.model.solver,
-        seed: config.training.seed as u64,
-    };
-    let keys: Vec<RunKey> = runs.iter().enumerate().map(key).collect();
+    let keys: Vec<RunKey> = runs
+        .iter()
+        .enumerate()
+        .map(|(index, (config, _)): (usize, &(&Config, &Prepared))| RunKey::of(index, config))
+        .collect();
     let Some((first, prepared)) = runs.first() else { return Ok(Vec::new()) };
     context.send(TrainEvent::Planned {
         runs: keys.clone(),

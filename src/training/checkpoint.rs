@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::TrainError;
-use crate::dynamics::parameters::Matrix;
-use crate::runs::RunDir;
+use super::{Prepared, TrainError};
+use crate::dynamics::parameters::{self, Matrix};
+use crate::runs::{RunDir, RunStore, RunSummary};
 
 /// Where a training stands.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -120,18 +120,26 @@ impl Checkpoint {
 /// The last checkpoint of a run, where there is one.
 ///
 /// # Errors
-/// [`TrainError::OtherData`] where it is not of the data with this `fingerprint`.
-pub fn read(dir: &RunDir, fingerprint: &str) -> Result<Option<Checkpoint>, TrainError> {
+/// [`TrainError::OtherData`] where it is not of the data `prepared`.
+pub fn read(dir: &RunDir, prepared: &Prepared) -> Result<Option<Checkpoint>, TrainError> {
     let Some(bytes) = dir.read_checkpoint()? else { return Ok(None) };
     let checkpoint = Checkpoint::decode(&bytes)?;
-    if checkpoint.position.fingerprint != fingerprint {
-        return Err(TrainError::OtherData {
-            run: dir.id().to_owned(),
-            expected: checkpoint.position.fingerprint,
-            found: fingerprint.to_owned(),
-        });
-    }
+    prepared.check(dir.id(), &checkpoint.position.fingerprint)?;
     Ok(Some(checkpoint))
+}
+
+/// The weights of a finished run, trained on the data `prepared`.
+///
+/// # Errors
+/// [`TrainError::OtherData`] where it was not, and for files that are not a run's.
+pub fn weights_of(
+    store: &RunStore,
+    summary: &RunSummary,
+    prepared: &Prepared,
+) -> Result<Vec<Matrix>, TrainError> {
+    prepared.check(&summary.run, &summary.data.fingerprint)?;
+    let (weights, _) = decode(&store.model(&summary.run)?)?;
+    Ok(parameters::fit(&summary.config.model, prepared.data.items(), weights)?)
 }
 
 fn unusable(reason: impl ToString) -> TrainError {

@@ -27,16 +27,8 @@ pub fn merge<E>(
     // It was not trained with the others of the base's group.
     config.ablation.group.clear();
     let prepared = Prepared::load(&config, context)?;
-    if prepared.record.fingerprint != base.data.fingerprint {
-        return Err(TrainError::OtherData {
-            run: base.run.clone(),
-            expected: base.data.fingerprint.clone(),
-            found: prepared.record.fingerprint,
-        });
-    }
-    let (weights, _) = checkpoint::decode(&store.model(&base.run)?)?;
+    let weights = checkpoint::weights_of(store, base, &prepared)?;
     let items = prepared.data.items();
-    let weights = parameters::fit(&config.model, items, weights)?;
     let adapter = AdapterFile::decode(file, bytes, &config.model, &weights)?;
     let merged = parameters::fit(&config.model, items, adapter.merge(&weights))?;
     context.progress(None, "Testing the merged weights");

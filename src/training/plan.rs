@@ -27,6 +27,13 @@ pub struct RunKey {
     pub seed: u64,
 }
 
+impl RunKey {
+    /// Of the run with these settings.
+    pub fn of(index: usize, config: &Config) -> Self {
+        Self { index, solver: config.model.solver, seed: config.training.seed as u64 }
+    }
+}
+
 /// News from a training, none of which may be lost.
 #[derive(Debug, Clone)]
 pub enum TrainEvent {

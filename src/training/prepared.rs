@@ -53,6 +53,21 @@ impl Prepared {
             && one.model.targets == other.model.targets
     }
 
+    /// Refuse data that `run`, whose data has this `fingerprint`, was not trained on.
+    ///
+    /// # Errors
+    /// [`TrainError::OtherData`].
+    pub fn check(&self, run: &str, fingerprint: &str) -> Result<(), TrainError> {
+        if self.record.fingerprint == fingerprint {
+            return Ok(());
+        }
+        Err(TrainError::OtherData {
+            run: run.to_owned(),
+            expected: fingerprint.to_owned(),
+            found: self.record.fingerprint.clone(),
+        })
+    }
+
     /// Filter and split data that is loaded already.
     ///
     /// # Errors

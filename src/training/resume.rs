@@ -5,7 +5,6 @@ use super::scorer::Scorer;
 use super::{Prepared, TrainError, TrainEvent, checkpoint, evaluate};
 use crate::data::Dataset;
 use crate::dynamics::device::{self, DeviceChoice, cores};
-use crate::dynamics::parameters;
 use crate::jobs::Context;
 use crate::runs::{LatencyRecord, MetricRecord, RunDir, RunEntry, RunState, RunStore, RunSummary};
 use crate::settings::Config;
@@ -22,13 +21,10 @@ pub fn resume(
     context: &Context<TrainEvent>,
 ) -> Result<RunSummary, TrainError> {
     let begun = vec![ready(dir, config, prepared, Vec::new())?];
-    begun[0].dir.write_config(config)?;
-    let info = device::choose(choice)?;
-    let device = info.open()?;
-    match side_by_side_to_their_end(begun, (&info, &device), context) {
-        Ok(runs) => {
-            let summary = runs.into_iter().map(|(summary, _)| summary).next();
-            Ok(summary.unwrap_or_else(|| unreachable!("one run that did not fail")))
+    match finish(begun, choice, context) {
+        Ok(summaries) => {
+            let own = summaries.into_iter().next();
+            Ok(own.unwrap_or_else(|| unreachable!("one run that did not fail")))
         }
         Err(TrainError::AllFailed(own)) => Err(*own),
         Err(error) => Err(error),
@@ -86,32 +82,38 @@ pub fn resume_together(
         let own = cuts.iter().find(|(other, _)| Prepared::is_shared(config, other));
         let Some((_, prepared)) = own else { continue };
         match store.find(run)?.summary {
-            Some(summary) if summary.data.fingerprint != prepared.record.fingerprint => {
-                return Err(TrainError::OtherData {
-                    run: summary.run,
-                    expected: summary.data.fingerprint,
-                    found: prepared.record.fingerprint.clone(),
-                });
+            Some(summary) => {
+                prepared.check(&summary.run, &summary.data.fingerprint)?;
+                trained.push((summary, prepared));
             }
-            Some(summary) => trained.push((summary, prepared)),
             None => {
                 let past = store.metrics(run)?;
                 begun.push(ready(store.open_run(run)?, config, prepared, past)?);
             }
         }
     }
-    let info = device::choose(choice)?;
-    let device = info.open()?;
-    for Begun { config, dir, .. } in &begun {
-        dir.write_config(config)?;
-    }
-    let finished = side_by_side_to_their_end(begun, (&info, &device), context)?;
+    let finished = finish(begun, choice, context)?;
     for (mut summary, prepared) in trained {
         context.checkpoint()?;
         context.progress(Some(0.99), "Measuring latency, one model at a time");
         summary.latency = latency(store, &summary, prepared)?;
         store.open_run(&summary.run)?.write_summary(&summary)?;
     }
+    Ok(finished)
+}
+
+/// Train them to their end, with the settings that they go on with.
+fn finish(
+    begun: Vec<Begun<'_>>,
+    choice: &DeviceChoice,
+    context: &Context<TrainEvent>,
+) -> Result<Vec<RunSummary>, TrainError> {
+    let info = device::choose(choice)?;
+    let device = info.open()?;
+    for Begun { config, dir, .. } in &begun {
+        dir.write_config(config)?;
+    }
+    let finished = side_by_side_to_their_end(begun, (&info, &device), context)?;
     Ok(finished.into_iter().map(|(summary, _)| summary).collect())
 }
 
@@ -124,7 +126,7 @@ fn ready<'a>(
     mut past: Vec<MetricRecord>,
 ) -> Result<Begun<'a>, TrainError> {
     check(config)?;
-    let begun = checkpoint::read(&dir, &prepared.record.fingerprint)?;
+    let begun = checkpoint::read(&dir, prepared)?;
     let done = begun.map_or(0, |checkpoint| checkpoint.position.step);
     past.retain(|record| record.step() <= done);
     Ok(Begun { config, prepared, dir, past })
@@ -136,9 +138,7 @@ fn latency(
     summary: &RunSummary,
     prepared: &Prepared,
 ) -> Result<Option<LatencyRecord>, TrainError> {
-    let model = &summary.config.model;
-    let (weights, _) = checkpoint::decode(&store.model(&summary.run)?)?;
-    let weights = parameters::fit(model, prepared.data.items(), weights)?;
-    let scorer = Scorer::of(prepared, model, &weights, cores());
+    let weights = checkpoint::weights_of(store, summary, prepared)?;
+    let scorer = Scorer::of(prepared, &summary.config.model, &weights, cores());
     Ok(evaluate::latency(&scorer, &prepared.data, &prepared.split.test))
 }

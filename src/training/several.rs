@@ -52,6 +52,7 @@ pub fn train(
         .min(wanted.len().max(1));
     let places: Vec<Place> =
         wanted.iter().map(|one| Place::of(&one.config, &info, at_once)).collect();
+    let key = |(index, one): (usize, &Wanted<'_>)| RunKey::of(index, &one.config);
     let keys: Vec<RunKey> = wanted.iter().enumerate().map(key).collect();
     tell_places(&keys, &places, &info, context);
     let begun = store.list();
@@ -113,10 +114,6 @@ pub fn train(
         }
     }
     stopped.map_or(Ok(each), Err)
-}
-
-fn key((index, one): (usize, &Wanted<'_>)) -> RunKey {
-    RunKey { index, solver: one.config.model.solver, seed: one.config.training.seed as u64 }
 }
 
 /// Whether a failure is that of one training, and says nothing of the others.

@@ -130,7 +130,7 @@ impl<'a> Training<'a> {
         let (model, items) = (&task.config.model, task.prepared.data.items());
         let fingerprint = &task.prepared.record.fingerprint;
         let mut initial = parameters::initial(model, items, task.config.training.seed as u64);
-        let checkpoint = checkpoint::read(dir, fingerprint)?;
+        let checkpoint = checkpoint::read(dir, task.prepared)?;
         if checkpoint.is_none() {
             embedding::begin(&mut initial, task.prepared, &task.config.training, context)?;
         }

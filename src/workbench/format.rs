@@ -106,11 +106,14 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// Whether nobody waits for so many days: 20 years.
+pub fn is_long(days: f64) -> bool {
+    days > 20.0 * 365.25
+}
+
 /// Days, as far as anybody would count them.
 pub fn days(days: f64) -> String {
-    const YEARS: f64 = 20.0;
-    let long = days.is_finite() && days > YEARS * 365.25;
-    if long { format!("> {YEARS} y") } else { format!("{} d", number(days)) }
+    if is_long(days) { "> 20 y".to_owned() } else { format!("{} d", number(days)) }
 }
 
 /// A short tick label for a length of time: `1 s`, `1 min`, `1 h`, `1 d`, `1 mo`, `1 y`.

@@ -148,11 +148,14 @@ impl Session {
 
     /// Whether the settings of a training are not those of the preset they came from.
     pub fn is_changed(&self) -> bool {
-        let of_a_run = |key: &str| Config::describe(key).is_ok_and(|setting| setting.is_of_a_run());
-        self.preset.clone().is_some_and(|preset| {
-            let differences = preset.on_data_of(&self.config).differences(&self.config);
-            differences.iter().any(|(key, ..)| of_a_run(key))
-        })
+        let Some(preset) = self.preset.clone() else { return false };
+        let preset = preset.on_data_of(&self.config);
+        // Asked in every frame, and most often nothing differs.
+        preset != self.config
+            && Config::settings()
+                .iter()
+                .filter(|setting| setting.is_of_a_run())
+                .any(|setting| preset.get(setting.key).ok() != self.config.get(setting.key).ok())
     }
 
     /// Remember a path that was imported.

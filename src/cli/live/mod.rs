@@ -30,14 +30,15 @@ pub(super) fn run_named(
     context: &Context<TrainEvent>,
 ) -> Result<(RunStore, RunEntry)> {
     let store = RunStore::open(common.runs.as_deref())?;
-    let spec_or_latest = spec.unwrap_or("latest");
-    let found = store.find_with_state(spec_or_latest);
+    let asked = spec.unwrap_or("latest");
+    let found = store.find_with_state(asked);
     if spec.is_some() || !matches!(found, Err(RunError::NoRuns { .. })) {
         let entry = found?;
-        let newest = store.find(spec_or_latest)?;
-        if newest.id != entry.id && !common.quiet {
-            let (newest, id) = (newest.id, &entry.id);
-            note!("taking {id}: the newest run, {newest}, has no state to serve or to analyse");
+        if asked == "latest" && !common.quiet {
+            let (newest, id) = (store.find(asked)?.id, &entry.id);
+            if newest != *id {
+                note!("taking {id}: the newest run, {newest}, has no state to serve or to analyse");
+            }
         }
         return Ok((store, entry));
     }

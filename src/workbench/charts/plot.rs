@@ -1,8 +1,12 @@
 //! One frame for every plot: quiet grid, small labels, round ticks.
 
-use eframe::egui::{FontId, PopupAnchor, Response, RichText, Tooltip, Ui, Vec2, vec2};
+use eframe::egui::{
+    Color32, FontId, PopupAnchor, Pos2, Rect, Response, RichText, Stroke, Tooltip, Ui, Vec2, pos2,
+    vec2,
+};
 use egui_plot::{AxisHints, GridInput, GridMark, Plot, PlotBounds, PlotUi};
 
+use crate::figures::{Label, place_labels};
 use crate::workbench::format;
 use crate::workbench::theme::{self, palette};
 
@@ -100,8 +104,7 @@ pub fn frame<'a>(ui: &Ui, name: &str, axes: [&str; 2], ticks: Ticks<'a>) -> Plot
 fn shortened(ui: &Ui, names: &[(f64, String)], font: &FontId) -> Vec<(f64, String)> {
     let room = (ui.available_width() - 60.0) / names.len().max(1) as f32 - 2.0 * theme::UNIT;
     let width = |text: &str| {
-        let color = eframe::egui::Color32::PLACEHOLDER;
-        ui.painter().layout_no_wrap(text.to_owned(), font.clone(), color).size().x
+        ui.painter().layout_no_wrap(text.to_owned(), font.clone(), Color32::PLACEHOLDER).size().x
     };
     let cut = |word: &str| {
         let mut end = word.chars().count();
@@ -117,6 +120,32 @@ fn shortened(ui: &Ui, names: &[(f64, String)], font: &FontId) -> Vec<(f64, Strin
         false => name.clone(),
     };
     names.iter().map(|(at, name)| (*at, fit(name))).collect()
+}
+
+/// Write names, each of a place and in a colour, where they lie over no line and no other name: beside
+/// their places, or with a line to them. One without text keeps its place free.
+pub fn place_names(ui: &Ui, frame: Rect, names: Vec<(Pos2, String, Color32)>, lines: &[[Pos2; 2]]) {
+    let pair = |at: Pos2| [f64::from(at.x), f64::from(at.y)];
+    let at = |[x, y]: [f64; 2]| pos2(x as f32, y as f32);
+    let (painter, font) = (ui.painter(), FontId::proportional(theme::SMALL));
+    let (mut labels, mut galleys) = (Vec::new(), Vec::new());
+    for (dot, text, color) in names {
+        let galley = painter.layout_no_wrap(text, font.clone(), color);
+        let size = [galley.size().x, galley.size().y].map(f64::from);
+        labels.push(Label { dot: pair(dot), size });
+        galleys.push((galley, color));
+    }
+    let lines: Vec<_> = lines.iter().map(|ends| ends.map(pair)).collect();
+    let places = place_labels(&labels, &lines, [pair(frame.min), pair(frame.max)]);
+    for (place, (galley, color)) in places.into_iter().zip(galleys) {
+        if galley.text().is_empty() {
+            continue;
+        }
+        if let Some(line) = place.leader {
+            painter.line_segment(line.map(at), Stroke::new(1.0, palette(ui).muted));
+        }
+        painter.galley(at(place.area[0]), galley, color);
+    }
 }
 
 /// A tooltip at the pointer, at once: what is pointed at in a plot changes all the time.

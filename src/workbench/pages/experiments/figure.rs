@@ -5,7 +5,7 @@ use egui_plot::{FilledArea, Line, PlotPoint, PlotPoints};
 
 use super::parallel;
 use crate::experiments::{Curve, Figure};
-use crate::figures::{Color, Label, model_color, place_labels};
+use crate::figures::{Color, model_color};
 use crate::settings::Solver;
 use crate::workbench::charts::plot::{self, Ticks, View};
 use crate::workbench::format;
@@ -144,12 +144,11 @@ fn draw(
 /// The dots with their names, which `place` puts into the picture.
 fn dots(ui: &Ui, curves: &[Curve], place: &dyn Fn(&[f64; 2]) -> egui::Pos2, frame: egui::Rect) {
     let (palette, painter) = (palette(ui), ui.painter());
-    let pair = |at: egui::Pos2| [f64::from(at.x), f64::from(at.y)];
-    let (mut names, mut labels, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut names, mut lines) = (Vec::new(), Vec::new());
     for curve in curves {
         let Some(texts) = &curve.labels else {
             let points = curve.points.windows(2);
-            lines.extend(points.map(|ends| [pair(place(&ends[0])), pair(place(&ends[1]))]));
+            lines.extend(points.map(|ends| [place(&ends[0]), place(&ends[1])]));
             continue;
         };
         let color = color_of(palette, curve);
@@ -158,27 +157,13 @@ fn dots(ui: &Ui, curves: &[Curve], place: &dyn Fn(&[f64; 2]) -> egui::Pos2, fram
             let ring = Stroke::new(1.5, palette.card);
             painter.circle(at, 5.0, color, ring);
             if let Some([low, high]) = curve.band.as_ref().and_then(|band| band.get(index)) {
-                lines.push([place(&[point[0], *high]), place(&[point[0], *low])].map(pair));
+                lines.push([place(&[point[0], *high]), place(&[point[0], *low])]);
             }
             let text = texts.get(index).cloned().unwrap_or_default();
-            let font = egui::FontId::proportional(theme::SMALL);
-            let galley = painter.layout_no_wrap(text, font, palette.text);
-            let size = [galley.size().x, galley.size().y].map(f64::from);
-            labels.push(Label { dot: pair(at), size });
-            names.push(galley);
+            names.push((at, text, palette.text));
         }
     }
-    let frame = [pair(frame.min), pair(frame.max)];
-    let at = |[x, y]: [f64; 2]| egui::pos2(x as f32, y as f32);
-    for (place, galley) in place_labels(&labels, &lines, frame).into_iter().zip(names) {
-        if galley.text().is_empty() {
-            continue;
-        }
-        if let Some(line) = place.leader {
-            painter.line_segment(line.map(at), Stroke::new(1.0, palette.muted));
-        }
-        painter.galley(at(place.area[0]), galley, palette.text);
-    }
+    plot::place_names(ui, frame, names, &lines);
 }
 
 fn legend(ui: &mut Ui, curves: &[Curve]) {

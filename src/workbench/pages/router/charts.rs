@@ -4,7 +4,6 @@ use eframe::egui::{self, Align2, Color32, CursorIcon, FontId, Sense, Stroke, Ui,
 use egui_plot::{Bar, BarChart, HLine, Line, LineStyle, PlotPoint, PlotPoints};
 
 use crate::evaluation::{Frontier, Reliability};
-use crate::figures::{Label, place_labels};
 use crate::serving::replay::{Operating, Replay};
 use crate::settings::RouterSettings;
 use crate::workbench::charts::plot::{self, Ticks, View};
@@ -267,7 +266,7 @@ pub fn quality(
     for y in [frontier.system1, frontier.system2] {
         lines.push([place(0.0, y), place(100.0, y)]);
     }
-    place_names(ui, frame, names, &lines);
+    plot::place_names(ui, frame, names, &lines);
 
     let response = ui.interact(frame, ui.scope_id().with("operating point"), Sense::drag());
     if let Some(pointer) = response.interact_pointer_pos() {
@@ -283,36 +282,6 @@ pub fn quality(
              may keep the point to the left of the pointer.",
         )
         .widget_info(|| egui::WidgetInfo::slider(true, 100.0 * at.escalated, "Operating point"));
-}
-
-/// Write names beside their places, where they lie over no line and no other name.
-fn place_names(
-    ui: &Ui,
-    frame: egui::Rect,
-    names: Vec<(egui::Pos2, String, Color32)>,
-    lines: &[[egui::Pos2; 2]],
-) {
-    let pair = |at: egui::Pos2| [f64::from(at.x), f64::from(at.y)];
-    let at = |[x, y]: [f64; 2]| egui::pos2(x as f32, y as f32);
-    let font = FontId::proportional(theme::SMALL);
-    let galleys: Vec<_> = names
-        .iter()
-        .map(|(_, text, color)| ui.painter().layout_no_wrap(text.clone(), font.clone(), *color))
-        .collect();
-    let size = |galley: &egui::Galley| [galley.size().x, galley.size().y].map(f64::from);
-    let labels: Vec<Label> = names
-        .iter()
-        .zip(&galleys)
-        .map(|((dot, ..), galley)| Label { dot: pair(*dot), size: size(galley) })
-        .collect();
-    let lines: Vec<_> = lines.iter().map(|ends| ends.map(pair)).collect();
-    let places = place_labels(&labels, &lines, [pair(frame.min), pair(frame.max)]);
-    for ((place, galley), (_, _, color)) in places.into_iter().zip(galleys).zip(names) {
-        if let Some(line) = place.leader {
-            ui.painter().line_segment(line.map(at), Stroke::new(1.0, palette(ui).muted));
-        }
-        ui.painter().galley(at(place.area[0]), galley, color);
-    }
 }
 
 /// The height of a curve (share, quality) at `share`.

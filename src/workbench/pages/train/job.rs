@@ -101,9 +101,8 @@ impl TrainPage {
                 let entry = store.find(&id).map_err(|error| error.to_string())?;
                 let records = store.metrics(&id).map_err(|error| error.to_string())?;
                 let Some(config) = entry.settings() else { continue };
-                let (solver, seed) = (config.model.solver, config.training.seed as u64);
                 runs.push(PastRun {
-                    key: RunKey { index: 0, solver, seed },
+                    key: RunKey::of(runs.len(), config),
                     epochs: config.training.epochs,
                     done: entry.state == RunState::Done,
                     records,

@@ -117,8 +117,7 @@ impl Live {
 
     /// Runs that are over, from what was written of them.
     pub fn of_runs(runs: Vec<PastRun>) -> Self {
-        let key = |(index, run): (usize, &PastRun)| RunKey { index, ..run.key };
-        let keys: Vec<RunKey> = runs.iter().enumerate().map(key).collect();
+        let keys: Vec<RunKey> = runs.iter().map(|run| run.key).collect();
         let epochs = runs.iter().map(|run| run.epochs).max().unwrap_or(0);
         let steps = runs.iter().flat_map(|run| &run.records).map(|record| match record {
             MetricRecord::Epoch { epoch, step, .. } => step / (*epoch).max(1) as u64,

@@ -71,9 +71,13 @@ impl TrainPage {
         }
     }
 
+    fn is_paused(&self) -> bool {
+        self.job.as_ref().is_some_and(|job| job.control().is_paused())
+    }
+
     fn header(&self, ui: &mut Ui, session: &mut Session) {
         let running = self.job.is_some();
-        let paused = self.job.as_ref().is_some_and(|job| job.control().is_paused());
+        let paused = self.is_paused();
         page_header(ui, "Train", &self.sentence(session), |ui| {
             let help = tooltip(ui.ctx(), &Command::Start, "Train every model with every seed");
             let ready = !running && session.loaded.is_some();
@@ -95,8 +99,7 @@ impl TrainPage {
 
     fn sentence(&self, session: &Session) -> String {
         if self.job.is_some() {
-            let paused = self.job.as_ref().is_some_and(|job| job.control().is_paused());
-            return self.live.sentence(paused);
+            return self.live.sentence(self.is_paused());
         }
         let plan = match Plan::from_config(&session.config, session.device()) {
             Ok(plan) => plan,
@@ -163,10 +166,7 @@ impl TrainPage {
             }
             match (&self.table, self.lower) {
                 (Some(table), Lower::Result) => result::ui(ui, table),
-                _ => {
-                    let paused = self.job.as_ref().is_some_and(|job| job.control().is_paused());
-                    progress::ui(ui, &self.live, paused);
-                }
+                _ => progress::ui(ui, &self.live, self.is_paused()),
             }
         });
     }
