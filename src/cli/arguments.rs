@@ -123,6 +123,7 @@ pub struct ConfigOptions {
     /// readme, leave-one-out or temporal
     #[arg(long, value_name = "PROTOCOL")]
     pub protocol: Option<String>,
+    /// Epochs at most
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
 }
@@ -436,22 +437,19 @@ pub enum RunsCommand {
 }
 
 impl ConfigOptions {
-    /// The config that the options describe: the preset, then single settings on top.
+    /// The config that the options describe: the preset, single settings on top of it, then those
+    /// that have an option of their own.
     pub fn config(&self, default_preset: &str) -> anyhow::Result<Config> {
         let mut config = Config::load(self.preset.as_deref().unwrap_or(default_preset))?;
-        self.data.apply(&mut config)?;
-        if let Some(protocol) = &self.protocol {
-            config.set_text(&format!("evaluation.protocol={protocol}"))?;
-        }
-        if let Some(epochs) = self.epochs {
-            config.set_text(&format!("training.epochs={epochs}"))?;
-        }
-        if let Some(seed) = self.seed {
-            config.set_text(&format!("training.seed={seed}"))?;
-        }
         for assignment in &self.set {
             config.set_text(assignment)?;
         }
+        self.data.apply(&mut config)?;
+        config.set_given(&[
+            ("evaluation.protocol", self.protocol.clone()),
+            ("training.epochs", self.epochs.map(|epochs| epochs.to_string())),
+            ("training.seed", self.seed.map(|seed| seed.to_string())),
+        ])?;
         Ok(config)
     }
 }

@@ -13,6 +13,10 @@ use crate::settings::{Config, Value};
 use crate::training::{self, adapter};
 
 pub fn run(command: &RunsCommand, common: &Common) -> Result<()> {
+    // A folder that is mistyped is not made.
+    if let Some(folder) = common.runs.as_deref().filter(|folder| !folder.is_dir()) {
+        return Err(Usage(format!("--runs: there is no folder {}", folder.display())).into());
+    }
     let store = RunStore::open(common.runs.as_deref())?;
     match command {
         RunsCommand::List { all } => list(&store, *all, common),
@@ -27,12 +31,11 @@ pub fn run(command: &RunsCommand, common: &Common) -> Result<()> {
 
 /// The state in a word, and why a run is broken.
 fn state(entry: &RunEntry) -> (&'static str, Option<&str>) {
-    match &entry.state {
-        RunState::Done => ("done", None),
-        RunState::Running => ("running", None),
-        RunState::Interrupted => ("interrupted", None),
-        RunState::Broken(reason) => ("broken", Some(reason)),
-    }
+    let reason = match &entry.state {
+        RunState::Broken(reason) => Some(reason.as_str()),
+        _ => None,
+    };
+    (entry.state.word(), reason)
 }
 
 fn list(store: &RunStore, all: bool, common: &Common) -> Result<()> {

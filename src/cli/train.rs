@@ -32,9 +32,7 @@ pub fn train(options: &TrainOptions, common: &Common) -> Result<()> {
         return resume_one(spec, options, common);
     }
     let mut config = config_of(&options.config)?;
-    if let Some(model) = &options.model {
-        config.set_text(&format!("model.solver={model}"))?;
-    }
+    config.set_given(&[("model.solver", options.model.clone())])?;
     config.ablation.models = config.model.solver.word().to_owned();
     config.ablation.seeds = 1;
     let (_, summaries, _) = run_plan(&config, common)?;
@@ -47,12 +45,10 @@ pub fn ablation(options: &AblationOptions, common: &Common) -> Result<()> {
         return resume_group(group, options, common);
     }
     let mut config = config_of(&options.config)?;
-    if let Some(models) = &options.models {
-        config.ablation.models.clone_from(models);
-    }
-    if let Some(seeds) = options.seeds {
-        config.set_text(&format!("ablation.seeds={seeds}"))?;
-    }
+    config.set_given(&[
+        ("ablation.models", options.models.clone()),
+        ("ablation.seeds", options.seeds.map(|seeds| seeds.to_string())),
+    ])?;
     let (table, summaries, failed) = run_plan(&config, common)?;
     if common.json {
         let mut object = serde_json::to_value(&table)?;

@@ -71,17 +71,11 @@ fn config_of(options: &TuneOptions) -> Result<Config> {
         "drift" => "experiment-tuning",
         fits => fits,
     })?;
-    if let Some(space) = &options.space {
-        config.tuning.space.clone_from(space);
-    }
-    for (key, value) in [
+    config.set_given(&[
+        ("tuning.space", options.space.clone()),
         ("tuning.trials", options.trials.map(|trials| trials.to_string())),
         ("tuning.method", options.method.clone()),
-    ] {
-        if let Some(value) = value {
-            config.set_text(&format!("{key}={value}"))?;
-        }
-    }
+    ])?;
     Space::parse(&config.tuning.space).map_err(|error| Usage(error.to_string()))?;
     if config.ablation.group.is_empty() {
         config.ablation.group = Search::fresh_group();

@@ -197,7 +197,8 @@ fn compare(replay: &Replay, config: &Config, budgets: &[f64]) -> Findings {
              entropy threshold is the one that as many requests are over. System 1's latency \
              is measured here, one request at a time; System 2's {}. A policy's numbers are those \
              of the system that answered each request; quality is full-ranking HR@10 and NDCG@10 \
-             with 95 % intervals over requests, and the gain is paired with System 1 alone.",
+             with 95 % intervals over requests, and the gain is paired with System 1 alone. Where fewer than \
+             5 % are escalated, p95 is System 1's, and the mean of all may lie above it.",
             replay.run,
             if simulated { "is the mock's" } else { "is that of the endpoint, one call at a time" },
         ),

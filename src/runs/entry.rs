@@ -22,6 +22,8 @@ pub(super) const SUMMARY_LIMIT: u64 = 16 << 20;
 pub enum RunState {
     /// Its summary is written.
     Done,
+    /// A process holds it, and nothing was measured since: others of its plan train first.
+    Waiting,
     /// A process holds it.
     Running,
     /// Nobody holds it and it has no summary: it can be resumed or deleted.
@@ -43,6 +45,19 @@ pub struct RunEntry {
     pub summary: Option<RunSummary>,
     /// Of a run without a summary.
     pub config: Option<Config>,
+}
+
+impl RunState {
+    /// The state in a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Interrupted => "interrupted",
+            Self::Broken(_) => "broken",
+        }
+    }
 }
 
 impl RunEntry {
@@ -84,7 +99,13 @@ impl RunEntry {
                 let config = folder::read_config(&entry.path);
                 entry.state = match &config {
                     // Without a config it may have been created a moment ago.
-                    _ if folder::is_locked(&entry.path) => RunState::Running,
+                    _ if folder::is_locked(&entry.path) => {
+                        if folder::has_begun(&entry.path) {
+                            RunState::Running
+                        } else {
+                            RunState::Waiting
+                        }
+                    }
                     Ok(_) => RunState::Interrupted,
                     Err(error) => RunState::Broken(error.to_string()),
                 };

@@ -61,6 +61,8 @@ impl RunDir {
                 Err(TryLockError::Error(error)) => return Err(RunError::io(&lock_path)(error)),
             }
         }
+        // Tells who lists the runs when it was taken; where it cannot be kept, nothing else depends on it.
+        let _ = lock.set_modified(std::time::SystemTime::now());
         remove_temporaries(&path).map_err(RunError::io(&path))?;
         let checkpoint = path.join(CHECKPOINT);
         if checkpoint.is_dir() {
@@ -266,6 +268,15 @@ pub(super) fn is_locked(path: &Path) -> bool {
         return false;
     };
     matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// Whether whoever holds the run in `path` has measured something since taking it.
+pub(super) fn has_begun(path: &Path) -> bool {
+    let modified = |name| std::fs::metadata(path.join(name)).and_then(|file| file.modified());
+    match (modified(METRICS), modified(LOCK)) {
+        (Ok(measured), Ok(taken)) => measured >= taken,
+        (measured, _) => measured.is_ok(),
+    }
 }
 
 /// Read `config.toml` in `path`.

@@ -322,9 +322,16 @@ pub(super) mod tests {
     #[test]
     fn a_run_is_running_then_interrupted_then_done() {
         let (_dir, store) = store();
-        let run = store.create("rk4 s/42", &Config::default()).unwrap();
+        let mut run = store.create("rk4 s/42", &Config::default()).unwrap();
         let id = run.id().to_owned();
         assert!(id.contains("-rk4-s-42-"), "{id}");
+        assert_eq!(state(&store, &id), RunState::Waiting);
+        let (valid_hr10, valid_ndcg10) = (0.2, 0.1);
+        let (epoch, step, train_loss, seconds) = (1, 10, 2.0, 0.5);
+        let record =
+            MetricRecord::Epoch { epoch, step, train_loss, valid_hr10, valid_ndcg10, seconds };
+        run.append_metric(&record).unwrap();
+        run.flush().unwrap();
         assert_eq!(state(&store, &id), RunState::Running);
         run.write_config(&Config::default()).unwrap();
         assert!(matches!(store.open_run(&id), Err(RunError::InUse(_))));
@@ -332,7 +339,10 @@ pub(super) mod tests {
         assert_eq!(state(&store, &id), RunState::Interrupted);
         assert!(store.find(&id).unwrap().settings().is_some());
 
+        // Others of its plan may go on first.
+        std::thread::sleep(std::time::Duration::from_millis(20));
         let mut run = store.open_run(&id).unwrap();
+        assert_eq!(state(&store, &id), RunState::Waiting);
         assert_eq!(run.read_config().unwrap(), Config::default());
         run.write_summary(&sample(&id, "rk4", 42)).unwrap();
         assert_eq!(state(&store, &id), RunState::Done);

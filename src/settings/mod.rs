@@ -79,6 +79,32 @@ impl Config {
         self
     }
 
+    /// Take those of `other` that no training depends on: how requests are routed and answered.
+    ///
+    /// # Errors
+    /// [`SettingError`] where one of `other` is not valid.
+    pub fn operate_as(&mut self, other: &Self) -> Result<(), SettingError> {
+        for setting in Self::registry().iter().filter(|setting| !setting.is_of_a_run()) {
+            if let Some(value) = other.read(setting.key) {
+                self.set(setting.key, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Set what was given of `settings`, keys with what they were given as text.
+    ///
+    /// # Errors
+    /// As [`Self::set_text`].
+    pub fn set_given(&mut self, settings: &[(&str, Option<String>)]) -> Result<(), SettingError> {
+        for (key, text) in settings {
+            if let Some(text) = text {
+                self.set_text(&format!("{key}={text}"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// All settings in the order of the file.
     pub fn settings() -> Vec<Setting> {
         Self::registry()

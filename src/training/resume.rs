@@ -45,7 +45,7 @@ impl Left {
         let left = match entry.state {
             RunState::Interrupted => true,
             RunState::Done => entry.summary.as_ref().is_some_and(|done| done.latency.is_none()),
-            RunState::Running | RunState::Broken(_) => false,
+            RunState::Waiting | RunState::Running | RunState::Broken(_) => false,
         };
         let config = entry.settings().filter(|_| left)?.clone();
         Some(Self { run: entry.id.clone(), config, trained: entry.state == RunState::Done })

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use eframe::egui::{self, CentralPanel, Frame, Id, Margin, RichText, ViewportCommand, ViewportId};
+use eframe::egui::{
+    self, CentralPanel, Frame, Id, Margin, RichText, ScrollArea, Vec2, ViewportCommand, ViewportId,
+    vec2,
+};
 
 use super::Options;
 use super::background::Running;
@@ -20,6 +23,8 @@ use crate::dynamics::device::DeviceChoice;
 use crate::runs::RunStore;
 
 const STORAGE_KEY: &str = "session";
+/// Least room that a page is laid out in, in points; where the window has less, it scrolls.
+const LEAST: Vec2 = vec2(894.0, 634.0);
 
 /// The window's state.
 pub struct App {
@@ -314,7 +319,18 @@ impl eframe::App for App {
         });
         CentralPanel::default().frame(frame).show(ui, |ui| {
             let (page, session) = self.page();
-            page.ui(ui, session);
+            let room = ui.available_size();
+            if room.x >= LEAST.x && room.y >= LEAST.y {
+                page.ui(ui, session);
+                return;
+            }
+            // The window was enlarged beyond its size, with Ctrl and plus.
+            ScrollArea::both().auto_shrink(false).show(ui, |ui| {
+                ui.allocate_ui(room.max(LEAST), |ui| {
+                    ui.set_min_size(room.max(LEAST));
+                    page.ui(ui, session);
+                });
+            });
         });
 
         if let Some(command) = self.palette.show(&ctx) {

@@ -124,7 +124,7 @@ pub const LIGHT: Palette = Palette {
     tisasrec: rgb(0x1f4fb5),
     decay: rgb(0x4b0f23),
     cfc: rgb(0x9b0f0f),
-    gru_ode: rgb(0x370f5f),
+    gru_ode: rgb(0x9b23ff),
     system2: rgb(0x6a57cc),
     shadow: Color32::from_black_alpha(40),
 };

@@ -269,12 +269,34 @@ fn route_replays_the_held_out_requests_of_a_run() {
     assert!(escalated > 0.09 && escalated <= 0.1 + 2.0 / requests as f64, "{escalated}");
     assert!(closed["denied_by"]["share"].as_u64().unwrap() > 0);
     assert!(open["temperature"]["value"].as_f64().unwrap() > 0.0);
-    let (code, errors) = {
-        let output = run(runs.path(), &["route", "--entropy", "1.5"]);
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
-    assert_eq!(code, Some(2), "{errors}");
-    assert!(errors.contains("router.entropy"), "{errors}");
+    // What the run was trained with stays as it is.
+    for (wrong, hint) in
+        [(["--entropy", "1.5"], "router.entropy"), (["--set", "model.hidden=4"], "was trained")]
+    {
+        let output = run(runs.path(), &[&["route"], &wrong[..]].concat());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(hint), "{errors}");
+    }
+    let preset = runs.path().join("mine.toml");
+    let text = "[router]\nentropy = 0.4\n[data]\nsource = \"/nowhere.csv\"\n";
+    std::fs::write(&preset, text).unwrap();
+    let from_preset = json(runs.path(), &["route", "--preset", preset.to_str().unwrap()]);
+    assert_eq!(from_preset["settings"]["entropy"], 0.4);
+    let set = ["--preset", preset.to_str().unwrap(), "--set", "router.entropy=0.3"];
+    let over = json(runs.path(), &[&["route"], &set[..], &["--entropy", "0.2"]].concat());
+    assert_eq!(over["settings"]["entropy"], 0.2);
+}
+
+#[test]
+fn a_folder_of_runs_that_is_mistyped_is_said_and_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let mistyped = folder.path().join("rums");
+    let output = run(&mistyped, &["runs", "list"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("rums"), "{errors}");
+    assert!(!mistyped.exists());
 }
 
 #[test]

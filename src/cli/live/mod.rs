@@ -14,7 +14,7 @@ pub use route::route;
 pub use serve::serve;
 pub use traffic::traffic;
 
-use super::arguments::{Common, RunOptions};
+use super::arguments::{Common, RunOptions, Usage};
 use crate::jobs::Context;
 use crate::runs::{RunEntry, RunError, RunStore};
 use crate::serving::ServedModel;
@@ -79,13 +79,23 @@ fn served(
     })
 }
 
-/// The settings to serve with: the preset, or the run's own, with single settings on top.
+/// The settings to serve with: the run's own, those of the preset that no training depends on, and
+/// single settings on top.
 fn config_of(options: &RunOptions, entry: &RunEntry) -> Result<Config> {
-    let mut config = match &options.preset {
-        Some(preset) => Config::load(preset)?,
-        None => entry.settings().cloned().context("the run has no settings")?,
-    };
+    let mut config = entry.settings().cloned().context("the run has no settings")?;
+    if let Some(preset) = &options.preset {
+        config.operate_as(&Config::load(preset)?)?;
+    }
     for assignment in &options.set {
+        let key = assignment.split('=').next().unwrap_or_default().trim();
+        if Config::describe(key)?.is_of_a_run() {
+            let run = &entry.id;
+            return Err(Usage(format!(
+                "--set {key}: run {run} was trained with its own; train another run to change it (settings of router, \
+                 reasoner, server and traffic can be changed here)"
+            ))
+            .into());
+        }
         config.set_text(assignment)?;
     }
     Ok(config)

@@ -16,20 +16,16 @@ pub fn route(options: &RouteOptions, common: &Common) -> Result<()> {
     let context = output::context::<TrainEvent>(common, |_| ())?;
     let (store, entry) = run_of(&options.run, common, &context)?;
     let mut config = config_of(&options.run, &entry)?;
-    let given = [
-        ("router.entropy", options.entropy),
-        ("router.conflict", options.conflict),
-        ("router.rate", options.rate),
-        ("router.capacity", options.capacity),
-        ("router.share", options.share),
-        ("router.cost_per_hour", options.cost_per_hour),
-        ("traffic.rate", options.traffic),
-    ];
-    for (key, value) in given {
-        if let Some(value) = value {
-            config.set_text(&format!("{key}={value}"))?;
-        }
-    }
+    let text = |value: Option<f64>| value.map(|value| value.to_string());
+    config.set_given(&[
+        ("router.entropy", text(options.entropy)),
+        ("router.conflict", text(options.conflict)),
+        ("router.rate", text(options.rate)),
+        ("router.capacity", text(options.capacity)),
+        ("router.share", text(options.share)),
+        ("router.cost_per_hour", text(options.cost_per_hour)),
+        ("traffic.rate", text(options.traffic)),
+    ])?;
     let model = ServedModel::load(&store, &entry, &context)?;
     let replay = Replay::run(&model, &config, &context)?;
     let at = replay

@@ -17,18 +17,13 @@ pub fn traffic(options: &TrafficOptions, common: &Common) -> Result<()> {
     let context = output::context::<TrainEvent>(common, |_| ())?;
     let (_, entry) = run_of(&options.run, common, &context)?;
     let mut config = config_of(&options.run, &entry)?;
-    let given = [
+    config.set_given(&[
         ("traffic.pattern", options.pattern.clone()),
         ("traffic.rate", options.rate.map(|rate| rate.to_string())),
         ("traffic.seconds", options.seconds.map(|seconds| seconds.to_string())),
         ("traffic.concurrency", options.connections.map(|count| count.to_string())),
         ("traffic.seed", options.seed.map(|seed| seed.to_string())),
-    ];
-    for (key, value) in given {
-        if let Some(value) = value {
-            config.set_text(&format!("{key}={value}"))?;
-        }
-    }
+    ])?;
     let prepared = Prepared::load(&config, &context)?;
     let plan = TrafficPlan {
         target: options.url.clone(),

@@ -90,7 +90,8 @@ pub fn pick_table(
     ui.spacing_mut().item_spacing.y = 0.0;
     header(ui, columns);
     let scroll = egui::ScrollArea::vertical().id_salt(name).auto_shrink([false, false]);
-    scroll.show_rows(ui, ROW_HEIGHT, count, |ui, shown| {
+    // What lies below keeps its place, however little room there is.
+    scroll.min_scrolled_height(0.0).show_rows(ui, ROW_HEIGHT, count, |ui, shown| {
         for index in shown {
             let size = vec2(ui.available_width(), ROW_HEIGHT);
             let (rect, response) = ui.allocate_exact_size(size, Sense::click());

@@ -2,6 +2,7 @@
 
 mod export;
 mod header;
+mod marks;
 mod plot;
 mod side;
 mod time;

@@ -6,10 +6,10 @@ use eframe::egui::{
 use egui_plot::{PlotPoint, PlotTransform};
 
 use super::AttractorPage;
+use super::marks::{Mark, attractor, cross, diamond, time_color};
 use super::work::Opened;
 use crate::analysis::{Journey, Landscape, View};
 use crate::dynamics::attractor::Slice;
-use crate::figures::viridis;
 use crate::workbench::charts::plot::{self, Ticks};
 use crate::workbench::format;
 use crate::workbench::theme::{self, Palette, UNIT, palette};
@@ -41,11 +41,6 @@ impl Canvas<'_> {
     fn place(&self, position: &[f64]) -> Pos2 {
         self.at(self.axes.map(|axis| position.get(axis).copied().unwrap_or(f64::NAN)))
     }
-}
-
-fn time_color(share: f64) -> Color32 {
-    let color = viridis(share);
-    Color32::from_rgb(color.0, color.1, color.2)
 }
 
 /// Colours of basins; after the last the first comes again.
@@ -122,35 +117,48 @@ impl AttractorPage {
         }
     }
 
-    /// Which line is which, where several are drawn.
+    /// Which line and which mark is what.
     fn legend(&self, ui: &Ui, canvas: &Canvas<'_>) {
-        let mut names: Vec<(Color32, String)> = Vec::new();
-        if self.journeys().len() > 1 {
-            for (index, journey) in self.journeys().iter().enumerate() {
-                let color = match index {
-                    0 => time_color(0.75),
-                    _ => canvas.palette.solver(journey.solver),
-                };
-                let own = if index == 0 { ", as trained" } else { "" };
-                names.push((color, format!("{}{own}", journey.solver.title())));
-            }
+        let mut names: Vec<(Mark, String)> = Vec::new();
+        let several = self.journeys().len() > 1;
+        for (index, journey) in self.journeys().iter().enumerate() {
+            names.push(match index {
+                0 => {
+                    let days = format!("the user's way, day 0 to {:.0}", journey.span());
+                    let trained = format!("{}, as trained: {days}", journey.solver.title());
+                    (Mark::Way, if several { trained } else { days })
+                }
+                _ => {
+                    let color = canvas.palette.solver(journey.solver);
+                    (Mark::Dot(color), journey.solver.title().to_owned())
+                }
+            });
         }
         if self.drawn.as_ref().is_some_and(|drawn| drawn.unedited.is_some()) {
-            names.push((canvas.palette.muted, "what happened".to_owned()));
+            names.push((Mark::Dot(canvas.palette.muted), "what happened".to_owned()));
         }
-        if self.opened.as_ref().is_some_and(|opened| opened.landscape.truth.is_some()) {
-            names.push((canvas.palette.warning, "true attractors of the generator".to_owned()));
+        if let Some(opened) = &self.opened {
+            let points = &opened.landscape.fixed_points;
+            if points.iter().any(|point| point.kind.is_stable()) {
+                names.push((Mark::Ring, "attractor".to_owned()));
+            }
+            if points.iter().any(|point| !point.kind.is_stable()) {
+                names.push((Mark::Cross, "other fixed point".to_owned()));
+            }
+            if opened.landscape.truth.is_some() {
+                names.push((Mark::Diamond, "true attractor of the generator".to_owned()));
+            }
         }
         let frame = *canvas.transform.frame();
         let font = FontId::proportional(theme::SMALL);
-        for (row, (color, name)) in names.into_iter().enumerate() {
-            let at = frame.left_top() + vec2(3.0 * UNIT, (3.0 + 4.5 * row as f32) * UNIT);
+        for (row, (mark, name)) in names.into_iter().enumerate() {
+            let at = frame.left_top() + vec2(4.5 * UNIT, (3.5 + 4.5 * row as f32) * UNIT);
             let galley = ui.painter().layout_no_wrap(name, font.clone(), canvas.palette.text);
-            let anchor = at + vec2(2.5 * UNIT, 0.0);
+            let anchor = at + vec2(4.0 * UNIT, 0.0);
             let rect = Align2::LEFT_CENTER.anchor_size(anchor, galley.size());
-            let ground = canvas.palette.card.gamma_multiply(0.8);
-            ui.painter().rect_filled(rect.expand2(vec2(4.0 * UNIT, 2.0)), 3.0, ground);
-            ui.painter().circle_filled(at, UNIT, color);
+            let ground = rect.with_min_x(at.x - 3.0 * UNIT).expand2(vec2(UNIT, 2.0));
+            ui.painter().rect_filled(ground, 3.0, canvas.palette.card.gamma_multiply(0.8));
+            mark.paint(ui.painter(), at, canvas.palette);
             ui.painter().galley(rect.min, galley, canvas.palette.text);
         }
         let hint = "drag to move, Ctrl + wheel to zoom, double click for all";
@@ -358,11 +366,7 @@ impl Canvas<'_> {
     fn fixed_points(&self, landscape: &Landscape, selected: Option<usize>) {
         if let Some(truth) = &landscape.truth {
             for position in &truth.positions {
-                let at = self.place(position);
-                let stroke = Stroke::new(1.6, self.palette.warning);
-                let corners = [vec2(0.0, -9.0), vec2(9.0, 0.0), vec2(0.0, 9.0), vec2(-9.0, 0.0)];
-                let corners = corners.iter().map(|corner| at + *corner).collect();
-                self.painter.add(Shape::closed_line(corners, stroke));
+                diamond(&self.painter, self.place(position), 1.0, self.palette.warning);
             }
         }
         for (index, point) in landscape.fixed_points.iter().enumerate() {
@@ -371,13 +375,9 @@ impl Canvas<'_> {
             let color = if chosen { self.palette.accent } else { self.palette.strong };
             let stable = point.kind.is_stable();
             if stable {
-                self.painter.circle_stroke(at, 10.0, Stroke::new(2.2, color));
-                self.painter.circle_filled(at, 3.5, color);
+                attractor(&self.painter, at, 1.0, color);
             } else {
-                let stroke = Stroke::new(1.6, color.gamma_multiply(if chosen { 1.0 } else { 0.7 }));
-                for [a, b] in [[-4.5, -4.5], [-4.5, 4.5]] {
-                    self.painter.line_segment([at + vec2(a, b), at - vec2(a, b)], stroke);
-                }
+                cross(&self.painter, at, color.gamma_multiply(if chosen { 1.0 } else { 0.7 }));
             }
             if stable || chosen {
                 let text = match stable {

@@ -9,7 +9,7 @@ mod scatter;
 mod table;
 mod toolbar;
 
-use eframe::egui::{RichText, Ui};
+use eframe::egui::{Key, Popup, RichText, Ui};
 
 use super::Page;
 use super::train::result;
@@ -23,6 +23,7 @@ use actions::Done;
 pub use columns::ColumnChoice;
 use listing::{Ablation, Compared, Listing};
 use rows::Row;
+use table::Add;
 
 /// State of the page.
 #[derive(Default)]
@@ -34,6 +35,8 @@ pub struct ComparePage {
     rows: Vec<Row>,
     filter: String,
     selected: Vec<String>,
+    /// The line that was clicked last, where a range begins.
+    last: Option<String>,
     baseline: Option<String>,
     working: Background<Done>,
     /// The runs that are set against each other, and their table once it is made.
@@ -80,6 +83,27 @@ impl ComparePage {
         shown.or_else(first).map_or_else(Vec::new, |judged| rows::judged_like(&self.rows, judged))
     }
 
+    /// Select the line at `index`, or no longer.
+    fn select(&mut self, index: usize, add: Add) {
+        let Some(key) = self.rows.get(index).map(|row| row.key().to_owned()) else { return };
+        let before = self.rows.iter().position(|row| Some(row.key()) == self.last.as_deref());
+        let was = self.selected.contains(&key);
+        if add != Add::One {
+            self.selected.clear();
+        }
+        match (add, before) {
+            (Add::UpTo, Some(before)) => {
+                // The first of them stays the one that the next range begins at.
+                let lines = &self.rows[before.min(index)..=before.max(index)];
+                self.selected.extend(lines.iter().map(|row| row.key().to_owned()));
+                return;
+            }
+            _ if was => self.selected.retain(|other| *other != key),
+            _ => self.selected.push(key.clone()),
+        }
+        self.last = Some(key);
+    }
+
     /// The table of the selected lines, once it is made.
     fn told(&self) -> Option<&AblationTable> {
         let Ablation { of, table, .. } = self.ablation.as_ref()?;
@@ -115,18 +139,14 @@ impl ComparePage {
                 answer: table::Answer::default(),
             },
         );
-        if let Some((index, add)) = answer.clicked
-            && let Some(key) = self.rows.get(index).map(|row| row.key().to_owned())
-        {
-            let was = self.selected.contains(&key);
-            if !add {
-                self.selected.clear();
-            }
-            if was {
-                self.selected.retain(|other| *other != key);
-            } else {
-                self.selected.push(key);
-            }
+        if let Some((index, add)) = answer.clicked {
+            self.select(index, add);
+        }
+        // What lies above closes first.
+        let covered =
+            Popup::is_any_open(ui) || ui.memory(|memory| memory.top_modal_layer().is_some());
+        if !covered && !ui.egui_wants_keyboard_input() && ui.input(|i| i.key_pressed(Key::Escape)) {
+            self.selected.clear();
         }
         if let Some(id) = answer.sort {
             let choice = &mut session.kept.columns;

@@ -68,12 +68,7 @@ impl Row {
 
     /// The state in a word or two.
     pub fn state_text(&self) -> String {
-        let word = match &self.state {
-            RunState::Done => "done",
-            RunState::Running => "running",
-            RunState::Interrupted => "interrupted",
-            RunState::Broken(_) => "broken",
-        };
+        let word = self.state.word();
         let merged = matches!(self.origin, Some(Origin::Merged { .. })).then_some("merged");
         let archived = self.archived.then_some("archived");
         [Some(word), merged, archived].into_iter().flatten().collect::<Vec<_>>().join(", ")

@@ -9,11 +9,22 @@ use crate::workbench::theme::{self, UNIT, palette};
 
 const ROW: f32 = 7.5 * UNIT;
 
+/// What a click adds to what is selected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Add {
+    /// The line alone is selected.
+    Nothing,
+    /// With Ctrl or Cmd.
+    One,
+    /// With Shift: all lines from the one that was clicked before.
+    UpTo,
+}
+
 /// What the user did.
 #[derive(Debug, Default)]
 pub struct Answer {
-    /// A line was clicked; `true` to add to what is selected.
-    pub clicked: Option<(usize, bool)>,
+    /// A line was clicked.
+    pub clicked: Option<(usize, Add)>,
     /// A heading was clicked.
     pub sort: Option<String>,
 }
@@ -107,7 +118,11 @@ impl TableDelegate for Runs<'_> {
         let name = format!("Run {} seed {}, {}", row.title(), row.seed_text(), row.key());
         response.widget_info(|| WidgetInfo::labeled(Role::Row, true, &name));
         if response.clicked() {
-            let add = ui.input(|input| input.modifiers.command || input.modifiers.shift);
+            let add = ui.input(|input| match input.modifiers {
+                modifiers if modifiers.shift => Add::UpTo,
+                modifiers if modifiers.command => Add::One,
+                _ => Add::Nothing,
+            });
             self.answer.clicked = Some((index, add));
         }
     }
@@ -195,6 +210,7 @@ fn state_color(palette: &theme::Palette, row: &Row) -> Color32 {
     use crate::runs::RunState;
     match row.state {
         RunState::Done => palette.good,
+        RunState::Waiting => palette.muted,
         RunState::Running => palette.accent,
         RunState::Interrupted => palette.warning,
         RunState::Broken(_) => palette.error,

@@ -4,6 +4,7 @@ use eframe::egui::{self, Ui};
 
 use crate::data::Dataset;
 use crate::data::stats::{Histogram, Stats};
+use crate::workbench::commands::Command;
 use crate::workbench::format;
 use crate::workbench::session::Session;
 use crate::workbench::theme::{UNIT, palette};
@@ -39,6 +40,10 @@ pub fn ui(ui: &mut Ui, session: &mut Session, error: &mut Option<String>, loadin
     let (numbers, rest) = split_rows(rect, 132.0);
     let (plots, table) = split_rows(rest, (rest.height() * 0.46).clamp(200.0, 340.0));
     card(ui, numbers, "numbers", None, |ui| stats_ui(ui, &loaded.stats, &loaded.raw));
+    if loaded.data.events() == 0 {
+        card(ui, rest, "filtered", None, |ui| nothing_left_ui(ui, session, &loaded.raw, loading));
+        return;
+    }
     let [lengths, gaps] = columns::<2>(plots);
     card(ui, lengths, "lengths", Some("History length"), |ui| {
         let (bars, ticks) = log_bars(&loaded.stats.history_histogram, None, |from, to| {
@@ -56,6 +61,27 @@ pub fn ui(ui: &mut Ui, session: &mut Session, error: &mut Option<String>, loadin
     });
     card(ui, table, "rows", Some("First rows"), |ui| {
         page_scroll(ui, "first rows", |ui| first_rows(ui, &loaded.data));
+    });
+}
+
+/// What to do where the filters keep nothing.
+fn nothing_left_ui(ui: &mut Ui, session: &mut Session, raw: &Dataset, loading: bool) {
+    let filters = &session.config.data;
+    let text = format!(
+        "The file has {} events, but no user with {} and more of items with {} and more{}. Lower the filters \
+         at the left and apply them.",
+        format::count(raw.events() as u64),
+        filters.min_user_events,
+        filters.min_item_events,
+        if filters.k_core { " once both hold together" } else { "" }
+    );
+    empty_state(ui, "The filters keep no event", &text, |ui| {
+        let help = "2 events per user and 1 per item: a user with one has nothing to predict";
+        if button(ui, "Lower them to the least", Tone::Plain, !loading, help).clicked() {
+            let least = &mut session.config.data;
+            (least.min_user_events, least.min_item_events, least.k_core) = (2, 1, false);
+            session.ask(Command::ApplyFilters);
+        }
     });
 }
 
