@@ -59,16 +59,16 @@ fn inspect(options: &DataOptions, common: &Common) -> Result<()> {
     let data = load(&config.data.source, &import, &context)?;
     let stats = stats::stats(&data);
     if common.json {
-        return output::json(&stats);
+        let mut object = serde_json::to_value(&stats)?;
+        object["notes"] = json!(data.report.notes);
+        return output::json(&object);
     }
     println!("{}\n", data.name);
     let lines = serde_json::to_value(&stats)?;
     print_fields(&lines, "");
-    for note in &data.report.notes {
-        println!("\n{note}");
-    }
-    for (line, why) in &data.report.examples {
-        println!("skipped line {line}: {why}");
+    println!();
+    for line in data.report.lines() {
+        println!("{line}");
     }
     Ok(())
 }
@@ -82,6 +82,15 @@ fn print_fields(value: &serde_json::Value, prefix: &str) {
             serde_json::Value::Object(_) => print_fields(value, &format!("{name}.")),
             serde_json::Value::Array(_) => {}
             serde_json::Value::String(text) => println!("{name:<22} {text}"),
+            serde_json::Value::Number(number) if number.is_f64() => {
+                let number = number.as_f64().unwrap_or(f64::NAN);
+                let digits = if number.abs() >= 100.0 { 0 } else { 4 };
+                let unit = match name.strip_prefix("gaps.") {
+                    Some(gap) if !gap.ends_with("share") => " s",
+                    _ => "",
+                };
+                println!("{name:<22} {number:.digits$}{unit}");
+            }
             other => println!("{name:<22} {other}"),
         }
     }

@@ -85,6 +85,9 @@ fn run_plan(
             record.events,
             prepared.split.test.len()
         );
+        for line in prepared.data.report.lines() {
+            note!("{line}");
+        }
     }
     let table = ablation::run(&plan, &prepared, &store, &context).map_err(stopped)?;
     let ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,7 +146,7 @@ fn print_training(summary: &RunSummary, common: &Common) -> Result<()> {
         );
     }
     println!(
-        "trained        {} epochs (best {}) in {:.1} s on {}",
+        "trained        {} epochs (kept: {}) in {:.1} s on {}",
         summary.epochs, summary.best_epoch, summary.train_seconds, summary.device
     );
     if let Some(days) = summary.time_scale_days {

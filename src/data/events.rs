@@ -27,6 +27,18 @@ pub struct ImportReport {
     pub notes: Vec<String>,
 }
 
+impl ImportReport {
+    /// All of it, for people: how the file was read, and what was left out.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = self.notes.clone();
+        if self.skipped > 0 {
+            lines.push(format!("Left out: {} of {} rows", self.skipped, self.rows));
+        }
+        lines.extend(self.examples.iter().map(|(line, why)| format!("  line {line}: {why}")));
+        lines
+    }
+}
+
 /// A set of events: CSR by user, each user's events in time order (ties in file order).
 ///
 /// Users and items are dense indices from 0; the file's own ids are kept as text. Invariants

@@ -24,7 +24,7 @@ pub enum LoadError {
     #[error(transparent)]
     Mapping(#[from] MappingError),
     #[error(
-        "`{name}` is in the catalogue but not on this machine; get it with `deepm3 data get {name}`"
+        "`{name}` is in the catalogue but not on this machine; get it with `deepm3 data get {name}`, which shows its licence first"
     )]
     NotDownloaded { name: String },
     #[error("there is no file or folder `{given}`; {hint}")]
@@ -81,13 +81,19 @@ pub fn load<E>(
         return Ok(drift(DriftOptions::default(), || context.checkpoint())?);
     }
     let path = Path::new(source);
-    if path.exists() {
+    // What may not be looked at is there as well: opening it says why.
+    if path.try_exists().unwrap_or(true) {
         return Ok(import(path, options, context)?);
     }
-    let entry = catalog::find(source).map_err(|error| LoadError::NoSuchSource {
-        given: source.to_owned(),
-        hint: error.to_string(),
-    })?;
+    let no_such_source =
+        |hint: &str| LoadError::NoSuchSource { given: source.to_owned(), hint: hint.to_owned() };
+    if source.contains("://") {
+        return Err(no_such_source("download it first and give the file"));
+    }
+    if source.contains(['/', '\\', '.']) {
+        return Err(no_such_source("check the path"));
+    }
+    let entry = catalog::find(source).map_err(|error| no_such_source(&error.to_string()))?;
     let missing = || LoadError::NotDownloaded { name: entry.name.clone() };
     let folder = catalog::data_dir().ok_or_else(missing)?;
     if !entry.is_downloaded(&folder) {

@@ -59,9 +59,15 @@ pub struct Split {
 pub enum SplitError {
     #[error(
         "`{protocol}` leaves {train} training sequences, {valid} validation and {test} test users; \
-         each must be at least 1: lower data.min_user_events, or use more data"
+         each must be at least 1: {hint}"
     )]
-    TooLittle { protocol: &'static str, train: usize, valid: usize, test: usize },
+    TooLittle {
+        protocol: &'static str,
+        train: usize,
+        valid: usize,
+        test: usize,
+        hint: &'static str,
+    },
 }
 
 /// Cut `data` under `protocol`; histories hold at most `max_len` events.
@@ -85,9 +91,26 @@ pub fn split(
             train: split.train.len(),
             valid: split.valid.len(),
             test: split.test.len(),
+            hint: hint(data),
         });
     }
     Ok(split)
+}
+
+/// What to do about data that cannot be cut.
+fn hint(data: &Dataset) -> &'static str {
+    let longest = (0..data.users()).map(|user| data.history(user).len()).max().unwrap_or(0);
+    match longest {
+        0 => "the filters keep no event; lower data.min_user_events and data.min_item_events",
+        1 | 2 => {
+            "no user has three events; map the column that names users, or use data with longer histories"
+        }
+        _ if data.time.iter().all(|time| *time == data.time[0]) => {
+            "all events are at the same moment; map the column that holds their times, or use \
+             evaluation.protocol=leave-one-out, which needs only their order"
+        }
+        _ => "lower data.min_user_events, or use more data",
+    }
 }
 
 /// Users in the order of their ids: as numbers where every id is one, as text otherwise.

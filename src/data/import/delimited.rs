@@ -1,5 +1,6 @@
 //! Lines into fields: `a::b::c`, one separating byte with or without quotes, RecBole.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::Read;
 
@@ -40,9 +41,23 @@ pub(super) struct Records<R> {
     format: Format,
     spans: Vec<Span>,
     unquoted: Unquoted,
-    /// Whether the fields lie in `unquoted` and not in the line itself.
-    is_unquoted: bool,
+    /// Where the fields of the record lie.
+    held: Held,
     number: u64,
+    /// Fields of the first record; 0 before it.
+    expected: usize,
+    /// Lines with their numbers that a stray quote seemed to hold, to be read once more.
+    again: VecDeque<(u64, Vec<u8>)>,
+}
+
+/// What the spans of a record point into.
+enum Held {
+    /// The line that was read last.
+    Line,
+    /// [`Records::unquoted`].
+    Unquoted,
+    /// A line that is read once more.
+    Again(Vec<u8>),
 }
 
 /// Where a field lies in its text.
@@ -87,25 +102,29 @@ impl<R: Read> Records<R> {
             format,
             spans: Vec::new(),
             unquoted: Unquoted::default(),
-            is_unquoted: false,
+            held: Held::Line,
             number: 0,
+            expected: 0,
+            again: VecDeque::new(),
         }
     }
 
     /// Go to the next record; false at the end of the file.
     pub fn advance(&mut self) -> Result<bool, Fault> {
         loop {
-            let more = self.lines.advance();
-            self.number = self.lines.number();
-            if !more? {
+            if !self.next_line()? {
                 return Ok(false);
             }
-            if !self.lines.line().trim_ascii().is_empty() {
+            let line = self.line();
+            // Excel's word for its separator is no record.
+            if !(line.trim_ascii().is_empty() || self.number == 1 && is_separator_line(line)) {
                 break;
             }
         }
-        self.is_unquoted = false;
-        let line = self.lines.line();
+        let line = match &self.held {
+            Held::Again(line) => line.as_slice(),
+            Held::Line | Held::Unquoted => self.lines.line(),
+        };
         match self.format {
             Format::MovieLens => split_double_colon(line, &mut self.spans),
             Format::RecBole | Format::Delimited(b'\t') => {
@@ -116,15 +135,36 @@ impl<R: Read> Records<R> {
             }
             Format::Delimited(byte) => self.unquote(byte)?,
         }
+        if self.expected == 0 {
+            self.expected = self.record().len();
+        }
         Ok(true)
+    }
+
+    /// Go to the next line, one of those that are read once more before any other.
+    fn next_line(&mut self) -> Result<bool, Fault> {
+        if let Some((number, line)) = self.again.pop_front() {
+            (self.number, self.held) = (number, Held::Again(line));
+            return Ok(true);
+        }
+        self.held = Held::Line;
+        let more = self.lines.advance();
+        self.number = self.lines.number();
+        more
+    }
+
+    fn line(&self) -> &[u8] {
+        match &self.held {
+            Held::Again(line) => line,
+            Held::Line | Held::Unquoted => self.lines.line(),
+        }
     }
 
     /// The record that [`Records::advance`] went to.
     pub fn record(&self) -> Record<'_> {
-        if self.is_unquoted {
-            Record { text: &self.unquoted.text, spans: &self.unquoted.spans }
-        } else {
-            Record { text: self.lines.line(), spans: &self.spans }
+        match &self.held {
+            Held::Unquoted => Record { text: &self.unquoted.text, spans: &self.unquoted.spans },
+            Held::Line | Held::Again(_) => Record { text: self.line(), spans: &self.spans },
         }
     }
 
@@ -138,17 +178,64 @@ impl<R: Read> Records<R> {
         self.number
     }
 
-    /// The current line has quotes; a quoted field may go on over further lines.
+    /// The current line has quotes; a quoted field may go on over further lines. Where they are no
+    /// quotes around fields (`"Weird al`, `"Vinyl 12\""`), they are part of the text, and the line is a
+    /// record by itself.
     fn unquote(&mut self, separator: u8) -> Result<(), Fault> {
-        self.is_unquoted = true;
-        self.unquoted.clear();
-        while !self.unquoted.feed(self.lines.line(), separator) {
-            if self.unquoted.text.len() > MAX_LINE || !self.lines.advance()? {
+        let mut unquoted = std::mem::take(&mut self.unquoted);
+        unquoted.clear();
+        let mut whole = unquoted.feed(self.line(), separator);
+        self.unquoted = unquoted;
+        if whole && !self.unquoted.is_malformed {
+            self.held = Held::Unquoted;
+            return Ok(());
+        }
+        // As Spark and MySQL escape a quote: the field has ended, or no line below ends it.
+        let escaped = memmem::find(self.line(), b"\\\"").is_some()
+            && memchr::memchr_iter(separator, self.line()).count() + 1 == self.expected;
+        let mut held = vec![(self.number, self.line().to_vec())];
+        if !whole && escaped {
+            self.unquoted.is_malformed = true;
+        }
+        while !whole && !self.unquoted.is_malformed {
+            let number = self.number;
+            let more = self.unquoted.text.len() <= MAX_LINE && self.next_line()?;
+            if !more {
+                self.number = held.first().map_or(number, |(number, _)| *number);
                 return Err(Fault::OpenQuote);
             }
+            held.push((self.number, self.line().to_vec()));
+            whole = self.unquoted.feed(&held[held.len() - 1].1, separator);
         }
+        let (number, first) = held.remove(0);
+        self.number = number;
+        if !self.unquoted.is_malformed && !self.swallowed(&held, separator) {
+            self.held = Held::Unquoted;
+            return Ok(());
+        }
+        for line in held.into_iter().rev() {
+            self.again.push_front(line);
+        }
+        split_byte(&first, separator, &mut self.spans);
+        self.held = Held::Again(first);
         Ok(())
     }
+
+    /// Whether `further` lines of a quoted field look like records of their own: most of those between
+    /// its first and its last have as many fields as the first record.
+    fn swallowed(&self, further: &[(u64, Vec<u8>)], separator: u8) -> bool {
+        let Some((_, between)) = further.split_last() else { return false };
+        let like = |line: &[u8]| {
+            self.expected >= 2 && memchr::memchr_iter(separator, line).count() + 1 == self.expected
+        };
+        let alike = between.iter().filter(|(_, line)| like(line)).count();
+        alike >= 2 && 2 * alike > between.len()
+    }
+}
+
+/// `sep=;`
+fn is_separator_line(line: &[u8]) -> bool {
+    line.len() <= 5 && line.starts_with(b"sep=")
 }
 
 fn split_byte(line: &[u8], separator: u8, spans: &mut Vec<Span>) {
@@ -186,6 +273,8 @@ struct Unquoted {
     spans: Vec<Span>,
     start: usize,
     state: State,
+    /// Whether text came after the end of a quoted field.
+    is_malformed: bool,
 }
 
 #[derive(Default, Clone, Copy, PartialEq)]
@@ -204,6 +293,7 @@ impl Unquoted {
         self.spans.clear();
         self.start = 0;
         self.state = State::FieldStart;
+        self.is_malformed = false;
     }
 
     /// Take one more line; false when it ends within quotes.
@@ -216,6 +306,11 @@ impl Unquoted {
                 (_, _) if byte == separator => self.end_field(),
                 (State::FieldStart, b'"') => State::Quoted,
                 (State::FieldStart, b' ') => State::FieldStart,
+                (State::QuoteInQuoted, byte) if byte != b' ' => {
+                    self.is_malformed = true;
+                    self.keep(byte, State::Plain)
+                }
+                (State::QuoteInQuoted, _) => State::QuoteInQuoted,
                 (_, _) => self.keep(byte, State::Plain),
             };
         }
@@ -241,7 +336,8 @@ impl Unquoted {
 
 /// The format of a file that begins with `head`; `None` where nothing separates fields.
 pub(super) fn detect(head: &[u8]) -> Option<Format> {
-    let first = head.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty())?;
+    let mut lines = head.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let first = lines.find(|line| !is_separator_line(line.trim_ascii()))?;
     if is_recbole_header(first) {
         return Some(Format::RecBole);
     }
@@ -327,6 +423,45 @@ mod tests {
     fn quotes_mean_nothing_between_tabs_but_are_dropped_around_a_field() {
         let rows = fields("\"open\t\"shut\"\n", Format::Delimited(b'\t'));
         assert_eq!(rows[0], ["\"open", "shut"]);
+    }
+
+    #[test]
+    fn a_stray_quote_is_text_and_swallows_no_rows() {
+        let rows = |text: &str| fields(text, Format::Delimited(b','));
+        let filler = "7,x,3\n".repeat(40);
+        // Two stray ones, far apart; and as Spark and MySQL escape a quote.
+        let text = format!(
+            "u,t,r\n1,\"Weird al,5\n{filler}2,\"Heroes\" album,4\n3,\"Vinyl 12\\\"\",2\n4,y,1\n"
+        );
+        let all = rows(&text);
+        assert_eq!(all.len(), 45);
+        assert_eq!(all[1], ["1", "\"Weird al", "5"]);
+        assert_eq!(all[42], ["2", "\"Heroes\" album", "4"]);
+        assert_eq!(all[43], ["3", "Vinyl 12\\\"", "2"]);
+        assert_eq!(all[44], ["4", "y", "1"]);
+        assert_eq!(rows("u,t,r\n3,\"Vinyl 12\\\"\",2\n4,y,1\n").len(), 3);
+        // Closed as it should be, far below: rows between are still rows.
+        let closed = format!("u,t,r\n1,\"open,5\n{filler}2,shut\",4\n");
+        assert_eq!(rows(&closed).len(), 43);
+        // A text of several lines, some of them with commas.
+        let review = "u,t,r\n1,\"Good, but\nlong, slow, dark\nand loud\nat times\",5\n2,x,4\n";
+        let all = rows(review);
+        assert_eq!(all.len(), 3);
+        assert_eq!(all[1][1], "Good, but\nlong, slow, dark\nand loud\nat times");
+        // Numbers are those of the lines.
+        let mut records = Records::new(text.as_bytes(), Format::Delimited(b','));
+        let mut numbers = Vec::new();
+        while records.advance().unwrap() {
+            numbers.push(records.number());
+        }
+        assert_eq!(numbers, (1..=45).collect::<Vec<u64>>());
+    }
+
+    #[test]
+    fn the_separator_that_excel_names_is_no_record() {
+        let text = "sep=;\na;b;c\n1;2;3\n";
+        assert_eq!(detect(text.as_bytes()), Some(Format::Delimited(b';')));
+        assert_eq!(fields(text, Format::Delimited(b';'))[0], ["a", "b", "c"]);
     }
 
     #[test]

@@ -108,7 +108,8 @@ pub enum ImportError {
 
     #[error(
         "{}: {skipped} of the {rows} rows read are bad, more than the 1 % that may be skipped; \
-         the first is line {line}: {why}; check the separator and the columns, or repair the file",
+         the first is line {line}: {why}; check the separator and the columns (mapped without a rating, \
+         none is read), or repair the file",
         path.display()
     )]
     TooManyBadRows { path: PathBuf, skipped: u64, rows: u64, line: u64, why: String },

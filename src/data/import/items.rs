@@ -7,7 +7,7 @@ use std::path::Path;
 use super::ImportError;
 use super::delimited::{Format, Record, Records};
 use super::ids::Ids;
-use super::mapping::{ITEM, by_name};
+use super::mapping::{ITEM, by_name, listed};
 use super::probe::Probe;
 use super::source;
 use crate::data::ItemMeta;
@@ -116,7 +116,7 @@ pub(super) fn read<E>(path: &Path, ids: &Ids, context: &Context<E>) -> Result<Kn
             continue;
         }
         let record = records.record();
-        let known = layout.id(&record).and_then(|id| ids.get(&text(id)));
+        let known = layout.id(&record).and_then(|id| find(ids, &text(id)));
         let Some(known) = known else { continue };
         let meta = &mut meta[known as usize];
         matched += usize::from(*meta == ItemMeta::default());
@@ -126,6 +126,16 @@ pub(super) fn read<E>(path: &Path, ids: &Ids, context: &Context<E>) -> Result<Kn
         return Ok(Known::default());
     }
     Ok(Known { meta, genres: genres.names, matched })
+}
+
+/// The item of that id, or of that number: what one file has as 7 another may have as 7.0.
+fn find(ids: &Ids, id: &str) -> Option<u32> {
+    let whole = || match id.strip_suffix(".0") {
+        Some(number) => ids.get(number),
+        None if id.bytes().all(|byte| byte.is_ascii_digit()) => ids.get(&format!("{id}.0")),
+        None => None,
+    };
+    ids.get(id).or_else(whole)
 }
 
 /// Where an items file keeps what.
@@ -166,12 +176,16 @@ impl Layout {
                 path: probe.path.clone(),
                 line: probe.first_line,
                 role: super::Role::Item,
-                columns: columns.join(", "),
+                columns: listed(columns),
             })?;
         let genres = named(GENRES);
         // RecBole's sequences are words between blanks.
         let words = genres.is_some_and(|column| columns[column].ends_with(":token_seq"));
-        let separator = if words { ' ' } else { '|' };
+        let separator = match genres {
+            Some(_) if words => ' ',
+            Some(column) => separator(&probe.rows, column),
+            None => '|',
+        };
         Ok(Self::Named { id, title: named(TITLE), genres, separator })
     }
 
@@ -211,6 +225,19 @@ impl Layout {
     }
 }
 
+/// What separates the genres in `column`: MovieLens' `|`, or else what most of `rows` have.
+fn separator(rows: &[Vec<Vec<u8>>], column: usize) -> char {
+    let count = |separator: u8| {
+        rows.iter().filter(|row| row.get(column).is_some_and(|v| v.contains(&separator))).count()
+    };
+    let (bars, commas, semicolons) = (count(b'|'), count(b','), count(b';'));
+    match () {
+        () if bars > 0 || commas + semicolons == 0 => '|',
+        () if semicolons > commas => ';',
+        () => ',',
+    }
+}
+
 fn filled(text: Cow<'_, str>) -> Option<String> {
     (!text.is_empty()).then(|| text.into_owned())
 }
@@ -234,7 +261,11 @@ impl Genres {
     /// Numbers of the genres listed, each once. Genres beyond the 65,535th are left out.
     fn numbers<'a>(&mut self, listed: impl Iterator<Item = &'a str>) -> Vec<u16> {
         let mut numbers = Vec::new();
-        for name in listed.map(str::trim).filter(|name| !NO_GENRES.contains(name)) {
+        // Lists as Python and JSON write them have brackets and quotes.
+        let bare = |name: &'a str| {
+            name.trim_matches(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '\'' | '"'))
+        };
+        for name in listed.map(bare).filter(|name| !NO_GENRES.contains(name)) {
             let known = self.numbers.get(name).copied();
             let Some(number) = known.or_else(|| self.add(name)) else {
                 continue;
@@ -302,6 +333,16 @@ mod tests {
         let known = known("movies.csv", bytes, &["1", "2"]);
         assert_eq!(titles(&known), ["President, The", "X"]);
         assert_eq!((genres(&known, 0), genres(&known, 1)), (vec!["Drama"], vec![]));
+    }
+
+    #[test]
+    fn genres_may_be_between_commas_and_in_lists_and_numbers_may_have_a_point() {
+        for genres_of in ["\"Action, Comedy\"", "\"['Action', 'Comedy']\"", "Action|Comedy"] {
+            let text = format!("anime_id,name,genre\n1.0,A,{genres_of}\n2.0,B,Comedy\n");
+            let known = known("anime.csv", text.as_bytes(), &["1", "2"]);
+            assert_eq!(known.matched, 2, "{genres_of}");
+            assert_eq!(genres(&known, 0), ["Action", "Comedy"], "{genres_of}");
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use super::ImportError;
 use super::probe::Probe;
+use super::rows::{ROWS_A_BAD_ROW, rating};
+use super::time::iso;
 
 /// What a column can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,75 +97,74 @@ pub(super) struct Roles {
     pub rating: Option<usize>,
 }
 
-/// Names that mean a user, the surest first; compared without case, blanks and punctuation.
+/// Names that mean a user, the surest first, ids before names that people read; compared without case,
+/// blanks and punctuation.
 const USER: &[&str] = &[
-    "user",
     "userid",
     "uid",
-    "username",
     "usernumber",
-    "member",
     "memberid",
-    "customer",
     "customerid",
-    "visitor",
     "visitorid",
-    "reviewer",
     "reviewerid",
-    "account",
     "accountid",
-    "profile",
     "profileid",
+    "clientid",
+    "user",
+    "username",
+    "member",
+    "customer",
+    "visitor",
+    "reviewer",
+    "account",
+    "profile",
     "listener",
     "client",
-    "clientid",
     "person",
-    "session",
     "sessionid",
+    "session",
 ];
 pub(super) const ITEM: &[&str] = &[
-    "item",
     "itemid",
     "iid",
-    "movie",
     "movieid",
-    "product",
     "productid",
     "parentasin",
     "asin",
     "sku",
     "stockcode",
-    "track",
     "trackid",
-    "song",
     "songid",
-    "artist",
     "artistid",
-    "book",
     "bookid",
     "isbn",
-    "game",
     "gameid",
-    "video",
     "videoid",
-    "article",
     "articleid",
-    "news",
     "newsid",
-    "business",
     "businessid",
-    "venue",
     "venueid",
-    "poi",
     "poiid",
-    "location",
     "locationid",
-    "anime",
     "animeid",
-    "recipe",
     "recipeid",
-    "content",
     "contentid",
+    "item",
+    "movie",
+    "product",
+    "track",
+    "song",
+    "artist",
+    "book",
+    "game",
+    "video",
+    "article",
+    "news",
+    "business",
+    "venue",
+    "poi",
+    "anime",
+    "recipe",
 ];
 const TIME: &[&str] = &[
     "timestamp",
@@ -229,9 +230,9 @@ fn without_type(column: &str) -> &str {
 }
 
 /// What the columns are by name, or by position where there are no names; unknown ones are empty.
-pub(super) fn guess(columns: &[String], has_header: bool) -> Mapping {
-    let position = |position: usize| format!("#{position}");
-    match (has_header, columns.len()) {
+/// Ratings that are no numbers in more of `rows` than may be bad are none.
+pub(super) fn guess(columns: &[String], has_header: bool, rows: &[Vec<Vec<u8>>]) -> Mapping {
+    let mapping = match (has_header, columns.len()) {
         (true, _) => {
             let named = |names| by_name(columns, names).map(str::to_owned);
             Mapping {
@@ -241,15 +242,46 @@ pub(super) fn guess(columns: &[String], has_header: bool) -> Mapping {
                 rating: named(RATING),
             }
         }
-        (false, 3) => {
-            Mapping { user: position(1), item: position(2), time: position(3), rating: None }
-        }
-        (false, 4) => {
-            let rating = Some(position(3));
-            Mapping { user: position(1), item: position(2), time: position(4), rating }
+        (false, count @ 3..=4) => {
+            // Last, or wherever the only dates are.
+            let dates = |column: &usize| {
+                let written =
+                    |row: &&Vec<Vec<u8>>| row.get(*column).is_some_and(|v| iso(v).is_some());
+                !rows.is_empty() && 2 * rows.iter().filter(written).count() > rows.len()
+            };
+            let mut dated = (0..count).filter(dates);
+            let time = match (dated.next(), dated.next()) {
+                (Some(only), None) => only,
+                _ => count - 1,
+            };
+            let mut others = (0..count).filter(|column| *column != time);
+            let mut next = || others.next().map(|column| format!("#{}", column + 1));
+            let (user, item) = (next().unwrap_or_default(), next().unwrap_or_default());
+            Mapping { user, item, time: format!("#{}", time + 1), rating: next() }
         }
         (false, _) => Mapping::default(),
+    };
+    let rating = mapping.rating.filter(|name| {
+        let column = find(columns, name).unwrap_or(usize::MAX);
+        let bad = |row: &&Vec<Vec<u8>>| row.get(column).is_some_and(|v| rating(v).is_none());
+        rows.iter().filter(bad).count() * ROWS_A_BAD_ROW as usize <= rows.len()
+    });
+    Mapping { rating, ..mapping }
+}
+
+/// `columns` for people: not all of hundreds, and none in full that is long.
+pub(super) fn listed(columns: &[String]) -> String {
+    const SHOWN: usize = 20;
+    const CHARS: usize = 40;
+    let clipped = columns.iter().take(SHOWN).map(|name| match name.char_indices().nth(CHARS) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.clone(),
+    });
+    let mut text = clipped.collect::<Vec<_>>().join(", ");
+    if columns.len() > SHOWN {
+        text.push_str(&format!(" and {} more", columns.len() - SHOWN));
     }
+    text
 }
 
 /// Column numbers for a mapping.
@@ -257,10 +289,10 @@ pub(super) fn guess(columns: &[String], has_header: bool) -> Mapping {
 /// # Errors
 /// A column that is not there, could not be guessed, or is taken for two things.
 pub(super) fn resolve(mapping: &Mapping, probe: &Probe) -> Result<Roles, ImportError> {
-    let guessed = guess(&probe.columns, probe.has_header);
+    let guessed = guess(&probe.columns, probe.has_header, &probe.rows);
     let column = |role: Role, given: &str, guessed: &str| {
         let (path, line) = (probe.path.clone(), probe.first_line);
-        let columns = probe.columns.join(", ");
+        let columns = listed(&probe.columns);
         match if given.trim().is_empty() { guessed } else { given.trim() } {
             "" => Err(ImportError::MissingColumn { path, line, role, columns }),
             name => find(&probe.columns, name).ok_or_else(|| {
@@ -314,7 +346,7 @@ mod tests {
     #[test]
     fn columns_are_guessed_by_name() {
         let is = |names: &str, user: &str, item: &str, time: &str, rating: Option<&str>| {
-            let mapping = guess(&columns(names), true);
+            let mapping = guess(&columns(names), true, &[]);
             let rating = rating.map(str::to_owned);
             let (user, item, time) = (user.to_owned(), item.to_owned(), time.to_owned());
             assert_eq!(mapping, Mapping { user, item, time, rating }, "{names}");
@@ -344,14 +376,37 @@ mod tests {
         );
         is("session_id Artist Created-At", "session_id", "Artist", "Created-At", None);
         is("a b c", "", "", "", None);
+        // Ids before the names that people read.
+        is("user user_id item item_id timestamp", "user_id", "item_id", "timestamp", None);
+        is("user_id movie movie_id timestamp", "user_id", "movie_id", "timestamp", None);
+        is("userName content score at", "userName", "", "", Some("score"));
     }
 
     #[test]
     fn columns_without_names_go_by_position() {
-        assert_eq!(guess(&columns("#1 #2 #3"), false).time, "#3");
-        let four = guess(&columns("#1 #2 #3 #4"), false);
+        assert_eq!(guess(&columns("#1 #2 #3"), false, &[]).time, "#3");
+        let four = guess(&columns("#1 #2 #3 #4"), false, &[]);
         assert_eq!((four.time.as_str(), four.rating.as_deref()), ("#4", Some("#3")));
-        assert_eq!(guess(&columns("#1 #2 #3 #4 #5"), false), Mapping::default());
+        assert_eq!(guess(&columns("#1 #2 #3 #4 #5"), false, &[]), Mapping::default());
+        let guessed = |line: &str| {
+            let row: Vec<Vec<u8>> =
+                line.split(',').map(|field| field.as_bytes().to_vec()).collect();
+            let columns: Vec<String> = (1..=row.len()).map(|at| format!("#{at}")).collect();
+            guess(&columns, false, &[row]).to_string()
+        };
+        // Dates are no items, wherever they stand.
+        assert_eq!(guessed("1,2014-04-07T10:51:09.277Z,214536502"), "user=#1,item=#3,time=#2");
+        assert_eq!(guessed("2014-04-07 10:51:09,1,2"), "user=#2,item=#3,time=#1");
+        assert_eq!(guessed("1,2,4.5,2014-04-07"), "user=#1,item=#2,time=#4,rating=#3");
+        // What is no rating is none.
+        assert_eq!(guessed("1,2,view,1400000000"), "user=#1,item=#2,time=#4");
+    }
+
+    #[test]
+    fn many_columns_are_listed_shortly() {
+        let many: Vec<String> = (0..100_000).map(|at| format!("{at}{}", "x".repeat(100))).collect();
+        assert!(listed(&many).len() < 1100 && listed(&many).ends_with("and 99980 more"));
+        assert_eq!(listed(&columns("a b")), "a, b");
     }
 
     #[test]

@@ -59,13 +59,25 @@ pub fn import<E>(
     context.progress(Some(0.0), format!("Looking at {}", source::file_name(&ratings)));
     let probe = Probe::read(&ratings, options.format)?;
     let given = options.mapping.clone();
-    let mapping = given.unwrap_or_else(|| mapping::guess(&probe.columns, probe.has_header));
+    let mapping =
+        given.unwrap_or_else(|| mapping::guess(&probe.columns, probe.has_header, &probe.rows));
     let roles = mapping::resolve(&mapping, &probe)?;
     let clock = probe.clock(roles.time)?;
 
     let rows::Read { columns, users, items, mut report } =
         rows::read(&probe, &roles, clock, context)?;
     describe(&mut report, &probe, &roles, clock);
+    if options.mapping.is_none() {
+        let (has_header, columns) = (probe.has_header, &probe.columns);
+        if !has_header {
+            report.notes.push(
+                "There are no names, so columns are taken by their place; map them where that is wrong".to_owned(),
+            );
+        }
+        if mapping::guess(columns, has_header, &[]).rating != mapping.rating {
+            report.notes.push("Ratings are left out: too many of them are no numbers".to_owned());
+        }
+    }
 
     let found = match &options.items_path {
         Some(given) => Some(given.clone()),

@@ -53,7 +53,7 @@ pub fn preview_with(path: &Path, options: &ImportOptions) -> Result<Preview, Imp
     let ratings = source::find_ratings(path)?;
     let probe = Probe::read(&ratings, options.format)?;
     let mapping = options.mapping.clone();
-    let mapping = mapping.unwrap_or_else(|| guess(&probe.columns, probe.has_header));
+    let mapping = mapping.unwrap_or_else(|| guess(&probe.columns, probe.has_header, &probe.rows));
     let time = resolve(&mapping, &probe).and_then(|roles| probe.clock(roles.time));
     let show = |field: &Vec<u8>| lossy(field).chars().take(PREVIEW_CHARS).collect::<String>();
     let rows = probe.rows.iter().take(PREVIEW_ROWS);
@@ -89,6 +89,9 @@ impl Probe {
         let (head, whole) = read_head(path)?;
         if head.trim_ascii().is_empty() {
             return Err(ImportError::Empty { path: path.to_owned() });
+        }
+        if let Some(what) = source::what_text_it_is(&head) {
+            return Err(ImportError::NotText { path: path.to_owned(), line: 1, what });
         }
         let one_column = |line| ImportError::OneColumn { path: path.to_owned(), line };
         let format = format.or_else(|| detect(&head)).ok_or_else(|| one_column(1))?;

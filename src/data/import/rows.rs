@@ -15,7 +15,7 @@ use crate::jobs::Context;
 
 /// Bad rows are skipped while they are at most one in this many, rounded up: one bad row is
 /// forgiven in any file.
-const ROWS_A_BAD_ROW: u64 = 100;
+pub(super) const ROWS_A_BAD_ROW: u64 = 100;
 /// After this many rows a file with more bad rows than good ones is refused at once.
 const EARLY_ROWS: u64 = 100;
 /// Bad rows that are kept as examples.
@@ -126,14 +126,19 @@ struct Parser {
 
 impl Parser {
     fn parse<'a>(&self, record: &Record<'a>) -> Result<Row<'a>, BadRow> {
-        if record.len() != self.fields {
+        // A separator too many at the end says nothing.
+        let surplus = || (self.fields..record.len()).all(|column| record.get(column).is_empty());
+        if record.len() < self.fields || record.len() > self.fields && !surplus() {
             return Err(BadRow::Fields);
         }
         Ok(Row {
             user: id(record.get(self.roles.user), Role::User)?,
             item: id(record.get(self.roles.item), Role::Item)?,
             time: self.clock.read(record.get(self.roles.time)).map_err(BadRow::Time)?,
-            rating: self.roles.rating.map(|column| rating(record.get(column))).transpose()?,
+            rating: match self.roles.rating {
+                Some(column) => Some(rating(record.get(column)).ok_or(BadRow::Rating)?),
+                None => None,
+            },
         })
     }
 
@@ -148,7 +153,16 @@ impl Parser {
         let time = || quote(self.roles.time);
         match bad {
             BadRow::Fields => format!("{} fields instead of {}", record.len(), self.fields),
-            BadRow::Empty(role) => format!("the {role} is empty"),
+            BadRow::Empty(role) => {
+                let column = match role {
+                    Role::User => self.roles.user,
+                    _ => self.roles.item,
+                };
+                match record.get(column) {
+                    b"" => format!("the {role} is empty"),
+                    _ => format!("the {role} is {}, which says that there is none", quote(column)),
+                }
+            }
             BadRow::NotUtf8(role) => format!("the {role} is not UTF-8 text"),
             BadRow::Rating => {
                 let rating = self.roles.rating.map(quote).unwrap_or_default();
@@ -168,19 +182,32 @@ impl Parser {
 }
 
 fn id(field: &[u8], role: Role) -> Result<&str, BadRow> {
-    if field.is_empty() {
+    if field.is_empty() || is_null(field) {
         return Err(BadRow::Empty(role));
     }
     std::str::from_utf8(field).map_err(|_| BadRow::NotUtf8(role))
 }
 
-fn rating(field: &[u8]) -> Result<f32, BadRow> {
+/// What databases, pandas and R write where there is nothing.
+fn is_null(field: &[u8]) -> bool {
+    // Few ids begin like that, and none that is a number.
+    matches!(field[0], b'N' | b'n' | b'\\' | b'<')
+        && (field == b"\\N"
+            || field == b"<NA>"
+            || [&b"na"[..], b"n/a", b"nan", b"null", b"none"]
+                .iter()
+                .any(|null| field.eq_ignore_ascii_case(null)))
+}
+
+/// A finite number; a comma may stand for its point.
+pub(super) fn rating(field: &[u8]) -> Option<f32> {
     // Whole stars are most of what there is.
     if let [digit @ b'0'..=b'9'] = field {
-        return Ok(f32::from(digit - b'0'));
+        return Some(f32::from(digit - b'0'));
     }
-    let rating = std::str::from_utf8(field).ok().and_then(|text| text.parse::<f32>().ok());
-    rating.filter(|rating| rating.is_finite()).ok_or(BadRow::Rating)
+    let text = std::str::from_utf8(field).ok()?;
+    let rating = text.parse::<f32>().or_else(|_| text.replacen(',', ".", 1).parse::<f32>());
+    rating.ok().filter(|rating| rating.is_finite())
 }
 
 /// Counts bad rows and says when they are too many.

@@ -85,8 +85,28 @@ pub(super) fn what_it_is(path: &Path) -> &'static str {
         [b'P', b'K', ..] => "this is a zip or Excel file; unpack it, or save the table as CSV",
         [b'P', b'A', b'R', b'1'] => "this is a Parquet file; export it as CSV",
         [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => "this is UTF-16 text; save it as UTF-8",
+        [b'B', b'Z', b'h', ..]
+        | [0xFD, b'7', b'z', b'X']
+        | [0x28, 0xB5, 0x2F, 0xFD]
+        | [b'7', b'z', 0xBC, 0xAF] => "this is a compressed file; unpack it first, or use gzip",
         _ => "there are NUL bytes, so this is not text, or it is damaged; choose a text file",
     }
+}
+
+/// What text a file that begins with `head` is, and what to do with it, where it is none with fields.
+pub(super) fn what_text_it_is(head: &[u8]) -> Option<&'static str> {
+    let begin = head.trim_ascii_start();
+    let first = begin.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if begin.starts_with(b"{") || begin.starts_with(b"[{") || first.trim_ascii() == b"[" {
+        return Some(
+            "this is JSON; write it as CSV, in pandas for example with \
+             pd.read_json(FILE, lines=True).to_csv(\"data.csv\", index=False)",
+        );
+    }
+    let inner = first.strip_suffix(b"\r").unwrap_or(first);
+    inner
+        .contains(&b'\r')
+        .then_some("its lines end in CR alone, as on old Macs; save it with LF or CRLF line breaks")
 }
 
 /// The interactions that `path` means: itself, or a file in it where it is a folder.
