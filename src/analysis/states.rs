@@ -2,7 +2,6 @@
 
 use super::Subject;
 use crate::dynamics::packed::Step;
-use crate::dynamics::warp::TimeWarp;
 use crate::jobs::{Cancelled, Context};
 
 /// Users whose states are pooled, at most; evenly taken.
@@ -24,12 +23,11 @@ pub struct Pooled {
 pub fn pool<E>(subject: &Subject, context: &Context<E>) -> Result<Pooled, Cancelled> {
     let model = &subject.model;
     let (data, packed) = (&model.data, &model.packed);
-    let settings = &model.config.model;
     let every = model.split.test.len().div_ceil(USERS).max(1);
     let queries: Vec<_> = model.split.test.iter().step_by(every).collect();
     let mut pooled = Pooled { states: Vec::new(), before: Vec::new(), users: Vec::new() };
     let mut workspace = packed.workspace();
-    let (hidden, warp) = (packed.hidden(), TimeWarp::of(settings));
+    let (hidden, warp) = (packed.hidden(), packed.warp());
     for chunk in queries.chunks(ROWS) {
         context.checkpoint()?;
         let mut states = vec![0.0f32; chunk.len() * hidden];

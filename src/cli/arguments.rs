@@ -96,7 +96,7 @@ pub enum DataCommand {
 
 #[derive(Debug, Args)]
 pub struct DataOptions {
-    /// A path, a name of the catalogue, or `drift`
+    /// A path, a name of the catalogue, or `drift` [default: drift]
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
     /// Which column is what: user=NAME,item=NAME,time=NAME[,rating=NAME]; #1 is the first column
@@ -111,7 +111,7 @@ pub struct DataOptions {
 pub struct ConfigOptions {
     #[command(flatten)]
     pub data: DataOptions,
-    /// A preset's name or a TOML file
+    /// A preset's name or a TOML file [default: drift for the built-in data, leave-one-out for other data]
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
     /// Change a setting, for example --set model.hidden=64 (see `deepm3 settings`)
@@ -194,7 +194,8 @@ pub struct EvaluateOptions {
 
 #[derive(Debug, Args)]
 pub struct RunOptions {
-    /// Run id, unique prefix, or `latest` [default: latest; trains the built-in preset if there is none]
+    /// Run id, unique prefix, or `latest`, the newest finished one whose model has a state and that no
+    /// experiment made for itself [default: latest; trains the built-in preset if there is none]
     #[arg(long, value_name = "RUN")]
     pub run: Option<String>,
     /// Settings of router, reasoner and server from a preset or TOML file [default: the run's own]
@@ -243,6 +244,7 @@ pub struct RecommendOptions {
     /// When each was taken, in Unix seconds
     #[arg(long, value_delimiter = ',', allow_negative_numbers = true, conflicts_with = "times")]
     pub timestamps: Vec<f64>,
+    /// Any name
     #[arg(long, default_value = "demo_user")]
     pub user: String,
     /// How many items to recommend [default: 10]
@@ -266,7 +268,7 @@ pub struct RouteOptions {
     /// Conflict threshold, 0 to 1
     #[arg(long)]
     pub conflict: Option<f64>,
-    /// Tokens a second
+    /// Tokens that the bucket regains a second
     #[arg(long)]
     pub rate: Option<f64>,
     /// Tokens the bucket holds
@@ -369,17 +371,19 @@ pub struct TrafficOptions {
     /// Where the server is
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     pub url: String,
-    /// mixed, stable, chaotic or replay
+    /// mixed, stable, chaotic or replay [default: traffic.pattern, mixed]
     #[arg(long)]
     pub pattern: Option<String>,
-    /// Requests a second
+    /// Requests a second [default: traffic.rate, 20]
     #[arg(long)]
     pub rate: Option<f64>,
+    /// How long it lasts [default: traffic.seconds, 30]
     #[arg(long)]
     pub seconds: Option<f64>,
     /// Requests in flight at once, at most
     #[arg(long, value_name = "N")]
     pub connections: Option<usize>,
+    /// Fixes which requests these are
     #[arg(long)]
     pub seed: Option<u32>,
     /// Allow a server that is not on this machine
@@ -397,6 +401,7 @@ pub enum RunsCommand {
     },
     /// Everything known of a run
     Show {
+        /// Id, unique prefix, or `latest`
         #[arg(default_value = "latest", value_name = "RUN")]
         which: String,
     },
@@ -426,11 +431,13 @@ pub enum RunsCommand {
     },
     /// Move runs to the trash, from where `restore` brings them back
     Delete {
+        /// Ids or unique prefixes
         #[arg(required = true, value_name = "RUN")]
         which: Vec<String>,
     },
     /// Bring deleted runs back
     Restore {
+        /// Ids or unique prefixes
         #[arg(required = true, value_name = "RUN")]
         which: Vec<String>,
     },

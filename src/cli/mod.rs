@@ -122,8 +122,8 @@ fn window(common: &arguments::Common, started: std::time::Instant) -> Result<()>
         || ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"]
             .iter()
             .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-    let headless = "the same engine runs without a window: `deepm3 ablation` compares GRU, Euler \
-                    and RK4 on the built-in data, `deepm3 --help` lists all commands";
+    let headless = "the same engine runs without a window: `deepm3 ablation` compares six \
+                    models on the built-in data, `deepm3 --help` lists all commands";
     if !has_display {
         anyhow::bail!(
             "no display was found (neither DISPLAY nor WAYLAND_DISPLAY is set); {headless}"

@@ -87,8 +87,13 @@ pub fn settings(common: &Common) -> Result<()> {
             .collect();
         return json(&json!({ "settings": rows }));
     }
+    println!(
+        "Values of an empty preset. Commands begin with one of `--preset`: `drift` for the built-in data and \
+         `leave-one-out` for any other where none is named.\n"
+    );
     for setting in Config::settings() {
-        println!("{} = {}", setting.key, value(setting.key));
+        let unit = if setting.unit.is_empty() { "" } else { " " };
+        println!("{} = {}{unit}{}", setting.key, value(setting.key), setting.unit);
         println!("    {} [{}]", setting.help, range(&setting.kind));
     }
     Ok(())

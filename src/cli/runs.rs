@@ -110,7 +110,7 @@ fn show(store: &RunStore, spec: &str, common: &Common) -> Result<()> {
     }
     if let Some(summary) = &entry.summary {
         println!(
-            "\nHR@10 {:.4}, NDCG@10 {:.4}, MRR {:.4} over {} queries; best epoch {} of {}; {:.1} s on {}",
+            "\nHR@10 {:.4}, NDCG@10 {:.4}, MRR {:.4} over {} queries; epoch {} of {} kept; {:.1} s on {}",
             summary.hr10.mean,
             summary.ndcg10.mean,
             summary.mrr,

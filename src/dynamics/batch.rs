@@ -2,7 +2,6 @@
 
 use super::solver::Pace;
 use super::warp::TimeWarp;
-use crate::settings::ModelSettings;
 
 /// A batch on the host. Position `l` of row `b` is at `l * rows + b`: time-major, so that what one
 /// step of the recurrence needs lies together.
@@ -70,21 +69,11 @@ impl Batch {
 
     /// The steps of every gap: for each position the substep lengths of all rows, `[S, B]` flat,
     /// and how many of those S rows each position has. Rows with fewer substeps end in zeros.
-    /// Every substep is cut into `refine` equal ones; 1 leaves them as they are.
-    pub fn steps(
-        &self,
-        model: &ModelSettings,
-        positions: usize,
-        refine: usize,
-    ) -> (Vec<f32>, Vec<usize>) {
+    pub fn steps(&self, pace: Pace, positions: usize) -> (Vec<f32>, Vec<usize>) {
         let (mut lengths, mut counts) = (Vec::new(), Vec::with_capacity(positions));
         for position in 0..positions {
             let gaps = &self.dt[position * self.rows..(position + 1) * self.rows];
-            let plan: Vec<(usize, f32)> = gaps
-                .iter()
-                .map(|&dt| Pace::of(model).over(dt))
-                .map(|(count, h)| (count * refine, h / refine as f32))
-                .collect();
+            let plan: Vec<(usize, f32)> = gaps.iter().map(|&dt| pace.over(dt)).collect();
             let most = plan.iter().map(|(count, _)| *count).max().unwrap_or(0);
             for substep in 0..most {
                 lengths
@@ -99,6 +88,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::ModelSettings;
 
     #[test]
     fn histories_are_padded_at_the_front_and_gaps_end_at_the_query() {
@@ -118,8 +108,8 @@ mod tests {
         let mut batch = Batch::empty(2, 1);
         batch.dt = vec![1.0, 0.2];
         let model = ModelSettings { max_step: 0.5, max_substeps: 4, ..Default::default() };
-        assert_eq!(batch.steps(&model, 1, 1), (vec![0.5, 0.2, 0.5, 0.0], vec![2]));
+        assert_eq!(batch.steps(Pace::of(&model), 1), (vec![0.5, 0.2, 0.5, 0.0], vec![2]));
         let halved = vec![0.25, 0.1, 0.25, 0.1, 0.25, 0.0, 0.25, 0.0];
-        assert_eq!(batch.steps(&model, 1, 2), (halved, vec![4]));
+        assert_eq!(batch.steps(Pace::of(&model).finer(2), 1), (halved, vec![4]));
     }
 }

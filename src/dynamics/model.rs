@@ -7,6 +7,7 @@ use super::batch::Batch;
 use super::cell::GruCell;
 use super::excitation;
 use super::flow::Flow;
+use super::solver::Pace;
 use crate::settings::{Head, ModelSettings, Targets};
 
 /// System 1 with its weights on a device. Cheap to build: it only arranges tensors.
@@ -20,8 +21,6 @@ pub struct System1 {
     flow: Option<Flow>,
     head_weight: Option<Tensor<2>>,
     head_bias: Tensor<2>,
-    /// Each substep is cut into this many: 1, or 2 to see the solver's error.
-    refine: usize,
 }
 
 /// Dropout masks for one training step, already scaled by 1/(1 − p): zero or that.
@@ -60,7 +59,6 @@ impl System1 {
             flow,
             head_weight,
             head_bias,
-            refine: 1,
         }
     }
 
@@ -89,7 +87,7 @@ impl System1 {
         // The gap after the last event is flowed only where the query asks for it.
         let flowed = if self.settings.query_gap { len } else { len - 1 };
         let (lengths, counts) = match &self.flow {
-            Some(_) => batch.steps(&self.settings, flowed, self.refine),
+            Some(_) => batch.steps(Pace::of(&self.settings), flowed),
             None => (Vec::new(), vec![0; flowed]),
         };
         let total: usize = counts.iter().sum();
@@ -177,27 +175,6 @@ impl System1 {
         let weights = Tensor::<2>::from_data(TensorData::new(weights, [rows, 1]), &device);
         let likelihood = log_softmax(self.scores(states), 1).gather(1, columns);
         (likelihood * weights).sum().neg()
-    }
-
-    /// Largest relative change of the last states when every substep is halved: how far the
-    /// solver's own error is from negligible, or how far a closed form is from a flow. 0 for `gru`, NaN where the device fails.
-    pub fn step_halving_error(&self, batch: &Batch) -> f64 {
-        if self.flow.is_none() {
-            return 0.0;
-        }
-        let mut finer = self.clone();
-        finer.refine = 2;
-        let last = |model: &Self| model.states(batch, false, None).swap_remove(0);
-        let (coarse, fine) = (last(self), last(&finer));
-        let norm = |tensor: Tensor<2>| {
-            let norms = tensor.square().sum_dim(1).sqrt();
-            norms.try_into_vec_as::<f32>().ok()
-        };
-        let (Some(changes), Some(sizes)) = (norm(coarse - fine.clone()), norm(fine)) else {
-            return f64::NAN;
-        };
-        let relative = changes.iter().zip(sizes).map(|(change, size)| change / size.max(1e-6));
-        relative.fold(0.0, |most, error| f64::from(error).max(most))
     }
 }
 
@@ -327,19 +304,5 @@ mod tests {
                 );
             }
         }
-    }
-
-    #[test]
-    fn halving_the_steps_changes_rk4_far_less_than_euler() {
-        // Also where a gap is far shorter than the longest step: that one step is halved too.
-        let mut batch = Batch::empty(1, 2);
-        batch.put(0, &[1, 5], &[0, 5 * DAY], 10 * DAY, None, TimeWarp::LINEAR);
-        let error = |solver| {
-            let settings = ModelSettings { query_gap: true, max_step: 100.0, ..small(solver) };
-            model(&settings).step_halving_error(&batch)
-        };
-        assert_eq!(error(Solver::Gru), 0.0);
-        assert!(error(Solver::Euler) > 1e-4);
-        assert!(error(Solver::Rk4) < 0.01 * error(Solver::Euler));
     }
 }

@@ -32,6 +32,8 @@ pub struct Pace {
     pub longest: f32,
     /// Most substeps of one gap.
     pub most: usize,
+    /// Every substep is cut into so many equal ones: 1 but where a finer solver is asked for.
+    pub refine: usize,
 }
 
 impl Pace {
@@ -40,19 +42,35 @@ impl Pace {
     /// steps of 3: it takes as many as that needs, so that no gap makes a state run away.
     pub fn of(settings: &ModelSettings) -> Self {
         match settings.solver {
-            Solver::Decay | Solver::Cfc => Self { longest: f32::INFINITY, most: 1 },
+            Solver::Decay | Solver::Cfc => Self { longest: f32::INFINITY, most: 1, refine: 1 },
             Solver::GruOde => {
-                Self { longest: f32::min(settings.max_step as f32, STABLE), most: MOST }
+                let longest = f32::min(settings.max_step as f32, STABLE);
+                Self { longest, most: MOST, refine: 1 }
             }
             Solver::Gru | Solver::Euler | Solver::Rk4 | Solver::SasRec | Solver::TiSasRec => {
-                Self { longest: settings.max_step as f32, most: settings.max_substeps }
+                let (longest, most) = (settings.max_step as f32, settings.max_substeps);
+                Self { longest, most, refine: 1 }
             }
         }
     }
 
+    /// The same with every substep cut into `times` equal ones, however short a gap is.
+    #[must_use]
+    pub fn finer(self, times: usize) -> Self {
+        Self { refine: self.refine * times.max(1), ..self }
+    }
+
+    /// The same with steps up to `times` as long, where a gap has more than one.
+    #[must_use]
+    pub fn coarser(self, times: usize) -> Self {
+        let longest = self.longest * times as f32;
+        Self { longest, most: (self.most / times.max(1)).max(1), ..self }
+    }
+
     /// The [`substeps`] of one gap.
     pub fn over(self, dt: f32) -> (usize, f32) {
-        substeps(dt, self.longest, self.most)
+        let (count, length) = substeps(dt, self.longest, self.most);
+        (count * self.refine, length / self.refine as f32)
     }
 }
 
@@ -195,6 +213,11 @@ mod tests {
                 ModelSettings { solver, max_step: 0.5, max_substeps: 8, ..Default::default() };
             assert_eq!(Pace::of(&settings).over(80.0), (long, 80.0 / long as f32));
             assert_eq!(Pace::of(&settings).over(0.0), (0, 0.0));
+            // A gap that is far shorter than the longest step is cut as well.
+            assert_eq!(Pace::of(&settings).finer(4).over(0.1), (4, 0.025));
+            assert_eq!(Pace::of(&settings).finer(2).over(80.0), (2 * long, 40.0 / long as f32));
+            let fewer = long.div_ceil(2);
+            assert_eq!(Pace::of(&settings).coarser(2).over(80.0), (fewer, 80.0 / fewer as f32));
         }
     }
 

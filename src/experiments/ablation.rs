@@ -2,6 +2,7 @@
 //! seeds and beside two baselines that only count.
 
 use super::catalog::{About, Measured};
+use super::inputs::epoch_kept;
 use super::parts::Parts;
 use super::{
     Column, Curve, Event, ExperimentError, ExperimentStore, Figure, Findings, Inputs, Measure, Row,
@@ -128,12 +129,13 @@ fn findings(table: &AblationTable, config: &Config) -> Findings {
         figure: figure(table),
         method: format!(
             "Protocol {}, {} test queries, full ranking of all items; {} seeds a model, each \
-             evaluated with the solver it was trained with, the epoch chosen on validation. 95 % \
+             evaluated with the solver it was trained with, {}. 95 % \
              intervals are clustered over seeds and queries; tests are paired and corrected for \
              how many there are.",
             table.protocol,
             table.rows.first().map_or(0, |row| row.n),
             config.ablation.seeds,
+            epoch_kept(config),
         ),
         limits:
             "One data set and one size of model. The original's numbers are from MovieLens-1M, \

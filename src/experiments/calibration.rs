@@ -1,6 +1,8 @@
 //! Calibration: whether a model's probabilities mean what they say, before and after a temperature
 //! that is fitted on the validation queries.
 
+use statrs::distribution::{ContinuousCDF as _, StudentsT};
+
 use super::catalog::{About, Measured};
 use super::subjects::{Subjects, Trained};
 use super::{Column, Curve, Event, ExperimentError, Figure, Findings, Inputs, Measure, Row};
@@ -119,7 +121,7 @@ fn fit(
     let most = (SCORES / data.items().max(1)).max(1);
     let queries: Vec<Query> =
         valid.iter().step_by(valid.len().div_ceil(most).max(1)).copied().collect();
-    let scorer = subjects.scorer(run, &run.config.model);
+    let scorer = subjects.scorer(run);
     let mut scores: Vec<f32> = Vec::with_capacity(queries.len() * data.items());
     for chunk in queries.chunks(scorer.rows(run.config.evaluation.batch_size)) {
         let rows = subjects.each((run, &scorer), chunk, context, |_, scores| scores.to_vec())?;
@@ -138,7 +140,7 @@ fn ask(
     context: &Context<Event>,
 ) -> Result<[Answers; 2], ExperimentError> {
     let data = &subjects.prepared.data;
-    let scorer = subjects.scorer(run, &run.config.model);
+    let scorer = subjects.scorer(run);
     let said = subjects.each(
         (run, &scorer),
         &subjects.prepared.split.test,
@@ -176,25 +178,46 @@ fn side(seeds: &[Answers], resamples: usize, seed: u64) -> Side {
     };
     let of = |pairs: &[(f64, bool)]| reliability(pairs, BINS).ece;
     let all: Vec<(f64, bool)> = seeds.iter().flat_map(pairs).collect();
-    let first = seeds.first().map(pairs).unwrap_or_default();
+    let each: Vec<Vec<(f64, bool)>> = seeds.iter().map(pairs).collect();
     let confidences = over(seeds, |said| said.confidence);
-    let ece = seeds.iter().map(|seed| of(&pairs(seed))).sum::<f64>() / seeds.len().max(1) as f64;
+    let eces: Vec<f64> = each.iter().map(|pairs| of(pairs)).collect();
+    let mean =
+        |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / each.len().max(1) as f64;
+    let ece = mean(&mut eces.iter().copied());
     let mut sum = 0.0;
-    let interval = bootstrap(first.len(), resamples, seed, |drawn| {
-        let resampled = of(&drawn.iter().map(|&index| first[index]).collect::<Vec<_>>());
+    // The same queries are drawn for all seeds: they were asked the same.
+    let queries = each.first().map_or(0, Vec::len);
+    let interval = bootstrap(queries, resamples, seed, |drawn| {
+        let drawn = |pairs: &Vec<(f64, bool)>| -> Vec<_> {
+            drawn.iter().map(|&index| pairs[index]).collect()
+        };
+        let resampled = mean(&mut each.iter().map(|pairs| of(&drawn(pairs))));
         sum += resampled;
         Some(resampled)
     });
     // Noise only makes an ECE larger, and resampling is noise.
     let added = sum / resamples.max(1) as f64 - ece;
+    let between = between_seeds(&eces);
+    let wider = |side: f64| side.max(0.0).hypot(between);
     Side {
         nll: mean_over(&over(seeds, |said| said.nll)),
         accuracy: mean_metric(&over(seeds, |said| f64::from(u8::from(said.correct)))),
         confidence: mean_over(&confidences).mean,
         ece,
-        ece_ci95: interval.map(|ends| ends.map(|end| (end - added).max(0.0))),
+        ece_ci95: interval.map(|[low, high]| {
+            [(ece - wider(ece - (low - added))).max(0.0), ece + wider(high - added - ece)]
+        }),
         diagram: reliability(&all, BINS),
     }
+}
+
+/// Half-width of the 95 % interval of the mean over seeds (Student's t); 0 of one seed.
+fn between_seeds(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let Ok(t) = StudentsT::new(0.0, 1.0, n - 1.0) else { return 0.0 };
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    t.inverse_cdf(0.975) * (variance / n).sqrt()
 }
 
 const SIDES: [&str; 2] = ["as trained", "scaled"];
@@ -254,8 +277,10 @@ fn findings(subjects: &Subjects, models: &[Calibrated], resamples: usize) -> Fin
             "{} test queries (protocol {}) of {}: {}. The temperature of each run (Guo et al. 2017) \
              minimises the negative log-likelihood of {} validation queries and never sees a test \
              query. ECE: {BINS} bins of as many predictions each, of the best item's probability \
-             against how often it was taken; its interval is a bootstrap of the first seed's queries \
-             with {resamples} resamples, moved down by what resampling adds to the mean.",
+             against how often it was taken; its interval is a bootstrap of the queries, the same for every \
+             seed, with {resamples} resamples, moved down by what resampling adds to the mean, and joined \
+             with the t interval of the mean over seeds where there are several (root of the sum of \
+             squares).",
             split.test.len(),
             split.protocol.word(),
             subjects.named,

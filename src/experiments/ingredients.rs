@@ -7,6 +7,7 @@ mod words;
 use std::sync::{Mutex, PoisonError};
 
 use super::catalog::{About, Measured};
+use super::inputs::epoch_kept;
 use super::parts::Parts;
 use super::{Column, Event, ExperimentError, ExperimentStore, Findings, Inputs, Measure, Row};
 use crate::data::import::ImportOptions;
@@ -324,12 +325,12 @@ fn findings(
         figure: figure(judged, &compared, &prepared.record.name),
         method: format!(
             "The full model is {} as it is set; each variant has one ingredient taken away or \
-             exchanged and every other setting as it is. {seeds} {} a model, the epoch chosen on \
-             validation; protocol {}, {} test queries, full ranking of all items. Changes are paired \
-             with the full model over queries and seeds; 95 % intervals are clustered over both, and \
+             exchanged and every other setting as it is. {seeds} {} a model, {}; protocol {}, {} test \
+             queries, full ranking of all items. Changes are paired with the full model over queries and seeds; 95 % intervals are clustered over both, and \
              p is corrected for all rows (Holm). Baselines count and have no seeds.",
             full.model.solver.title(),
             if seeds == 1 { "seed" } else { "seeds" },
+            epoch_kept(full),
             prepared.split.protocol.word(),
             prepared.split.test.len(),
         ),

@@ -18,6 +18,14 @@ pub struct Inputs {
     pub device: DeviceChoice,
 }
 
+/// Which epoch's weights trainings of `config` keep, in words.
+pub(super) fn epoch_kept(config: &Config) -> &'static str {
+    match config.training.keep_best {
+        true => "the epoch chosen on validation",
+        false => "the last epoch kept",
+    }
+}
+
 impl Inputs {
     /// The run to look at. Where none is named and none is finished, one is trained first from the
     /// experiment's own settings, which is said.

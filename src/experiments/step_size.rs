@@ -4,11 +4,12 @@
 use super::catalog::{About, Measured};
 use super::subjects::{Subject, Subjects, Trained};
 use super::{Column, Curve, Event, ExperimentError, Figure, Findings, Inputs, Measure, Row};
+use crate::dynamics::solver::Pace;
+use crate::dynamics::warp::TimeWarp;
 use crate::evaluation::{Comparison, Estimate, compare, mean_metric, rank};
 use crate::jobs::Context;
 use crate::routing;
-use crate::settings::ModelSettings;
-use crate::training::evaluate::per_query;
+use crate::training::evaluate::{batch_of, per_query};
 
 pub const ABOUT: About = About {
     word: "step-size",
@@ -21,15 +22,63 @@ pub const ABOUT: About = About {
     takes: "seconds a run",
 };
 
-/// The longest step as a multiple of the one trained with, the coarsest first.
-const FACTORS: [f64; 6] = [4.0, 2.0, 1.0, 0.5, 0.25, 0.125];
+/// The steps as multiples of those trained with, the coarsest first.
+const RUNGS: [Rung; 6] = [
+    Rung::Coarser(4),
+    Rung::Coarser(2),
+    Rung::Trained,
+    Rung::Finer(2),
+    Rung::Finer(4),
+    Rung::Finer(8),
+];
+/// Queries whose gaps are looked at together.
+const CHUNK: usize = 1024;
 /// Items whose order counts.
 const TOP: usize = 10;
 
+/// Other steps than those trained with, or these.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Rung {
+    /// Up to so many times as long, where a gap has several.
+    Coarser(usize),
+    Trained,
+    /// Each cut into so many.
+    Finer(usize),
+}
+
+impl Rung {
+    fn pace(self, trained: Pace) -> Pace {
+        match self {
+            Self::Coarser(times) => trained.coarser(times),
+            Self::Trained => trained,
+            Self::Finer(times) => trained.finer(times),
+        }
+    }
+
+    /// Length of a step over that of one trained with.
+    fn factor(self) -> f64 {
+        match self {
+            Self::Coarser(times) => times as f64,
+            Self::Trained => 1.0,
+            Self::Finer(times) => 1.0 / times as f64,
+        }
+    }
+
+    /// How it is called.
+    fn name(self) -> String {
+        match self {
+            Self::Trained => "as trained".to_owned(),
+            Self::Coarser(times) => format!("steps × {times}"),
+            Self::Finer(times) => format!("steps ÷ {times}"),
+        }
+    }
+}
+
 /// A model under one step.
 struct Stepped {
-    factor: f64,
-    settings: ModelSettings,
+    rung: Rung,
+    /// Steps of a gap that is not zero, on average over the histories of all queries.
+    steps: f64,
     hr10: Estimate,
     ndcg10: Estimate,
     /// NDCG@10 less that with the steps trained with.
@@ -45,7 +94,7 @@ pub fn run(inputs: &Inputs, context: &Context<Event>) -> Result<Measured, Experi
     let mut stepped = Vec::new();
     for (place, model) in subjects.models.iter().enumerate() {
         let share = place as f32 / subjects.models.len() as f32;
-        context.progress(Some(share), format!("{} at {} steps", model.title, FACTORS.len()));
+        context.progress(Some(share), format!("{} at {} steps", model.title, RUNGS.len()));
         stepped.push(measure(&subjects, model, context)?);
     }
     Ok(Measured {
@@ -57,17 +106,20 @@ pub fn run(inputs: &Inputs, context: &Context<Event>) -> Result<Measured, Experi
     })
 }
 
-/// `settings` with its longest step times `factor`, and as many substeps allowed as that takes:
-/// below 1 every gap is cut into 1 / factor times the pieces. `None` where the result would be the
-/// same steps.
-fn with_steps(settings: &ModelSettings, factor: f64) -> Option<ModelSettings> {
-    let most = (settings.max_substeps as f64 / factor).round().max(1.0) as usize;
-    // One substep already: it cannot be longer.
-    if factor > 1.0 && settings.max_substeps == 1 {
-        return None;
-    }
-    let max_step = settings.max_step * factor;
-    Some(ModelSettings { max_step, max_substeps: most, ..settings.clone() })
+/// Model time of every gap of the test queries' histories that is not zero.
+fn gaps(subjects: &Subjects, run: &Trained) -> Vec<f32> {
+    let warp = TimeWarp::learned(&run.config.model, &run.weights);
+    let (data, split) = (&subjects.prepared.data, &subjects.prepared.split);
+    let batches = split.test.chunks(CHUNK).map(|queries| {
+        let batch = batch_of(data, queries, queries.len(), split.input_len, warp);
+        let flowed = if run.config.model.query_gap { split.input_len } else { split.input_len - 1 };
+        batch.dt[..flowed * queries.len()].to_vec()
+    });
+    batches.flatten().filter(|gap| *gap > 0.0).collect()
+}
+
+fn steps_a_gap(gaps: &[f32], pace: Pace) -> f64 {
+    gaps.iter().map(|&gap| pace.over(gap).0 as f64).sum::<f64>() / gaps.len().max(1) as f64
 }
 
 /// A seed's answers with some steps.
@@ -83,9 +135,17 @@ fn measure(
     context: &Context<Event>,
 ) -> Result<Vec<Stepped>, ExperimentError> {
     let Some(first) = model.seeds.first() else { return Ok(Vec::new()) };
-    let ladder: Vec<(f64, ModelSettings)> = FACTORS
+    let settings = &first.config.model;
+    if !settings.solver.takes_steps() {
+        return Ok(Vec::new());
+    }
+    let (trained, gaps) = (Pace::of(settings), gaps(subjects, first));
+    let own = steps_a_gap(&gaps, trained);
+    let ladder: Vec<(Rung, f64)> = RUNGS
         .into_iter()
-        .filter_map(|factor| Some((factor, with_steps(&first.config.model, factor)?)))
+        .map(|rung| (rung, steps_a_gap(&gaps, rung.pace(trained))))
+        // One step a gap already: it cannot be longer.
+        .filter(|(rung, steps)| *rung == Rung::Trained || *steps != own)
         .collect();
     // `answers[seed][step]`.
     let mut answers = Vec::new();
@@ -96,14 +156,14 @@ fn measure(
         answers.iter().map(|seed: &Vec<Answers>| of(&seed[step].ranks)).collect()
     };
     let ndcg = |step: usize| metrics(step, |ranks| per_query(ranks).ndcg);
-    let own = ladder.iter().position(|(factor, _)| *factor == 1.0).unwrap_or(0);
-    let stepped = ladder.iter().enumerate().map(|(step, (factor, settings))| {
+    let own = ladder.iter().position(|(rung, _)| *rung == Rung::Trained).unwrap_or(0);
+    let stepped = ladder.iter().enumerate().map(|(step, &(rung, steps))| {
         let mean = |of: fn(&Answers) -> f64| {
             answers.iter().map(|seed| of(&seed[step])).sum::<f64>() / answers.len() as f64
         };
         Stepped {
-            factor: *factor,
-            settings: settings.clone(),
+            rung,
+            steps,
             hr10: mean_metric(&metrics(step, |ranks| per_query(ranks).hit)),
             ndcg10: mean_metric(&ndcg(step)),
             change: compare(&ndcg(step), &ndcg(own)),
@@ -118,13 +178,14 @@ fn measure(
 fn ask(
     subjects: &Subjects,
     run: &Trained,
-    ladder: &[(f64, ModelSettings)],
+    ladder: &[(Rung, f64)],
     context: &Context<Event>,
 ) -> Result<Vec<Answers>, ExperimentError> {
     let (data, queries) = (&subjects.prepared.data, &subjects.prepared.split.test);
-    let own = subjects.scorer(run, &run.config.model);
-    let others: Vec<_> =
-        ladder.iter().map(|(_, settings)| subjects.scorer(run, settings)).collect();
+    let own = subjects.scorer(run);
+    let trained = Pace::of(&run.config.model);
+    let at = |rung: Rung| subjects.scorer(run).with_pace(rung.pace(trained));
+    let others: Vec<_> = ladder.iter().map(|&(rung, _)| at(rung)).collect();
     let empty = || Answers { ranks: Vec::new(), largest: 0.0, kept: 0.0 };
     let mut answers: Vec<Answers> = ladder.iter().map(|_| empty()).collect();
     let rows = own.rows(run.config.evaluation.batch_size);
@@ -158,35 +219,21 @@ fn top(scores: &[f32]) -> Vec<u32> {
     routing::top(scores, TOP)
 }
 
-/// How a step is called.
-fn name(factor: f64) -> String {
-    match factor {
-        1.0 => "as trained".to_owned(),
-        factor if factor > 1.0 => format!("steps × {factor}"),
-        factor => format!("steps ÷ {}", 1.0 / factor),
-    }
-}
-
-fn takes_steps(stepped: &[Stepped]) -> bool {
-    stepped.iter().any(|one| one.largest > 0.0)
-}
-
 fn findings(subjects: &Subjects, stepped: &[Vec<Stepped>]) -> Findings {
     let with_steps = || {
         let both = subjects.models.iter().zip(stepped);
-        both.filter(|(_, stepped)| takes_steps(stepped))
+        both.filter(|(_, stepped)| !stepped.is_empty())
     };
     let mut rows = Vec::new();
     let mut curves = Vec::new();
     for (model, stepped) in with_steps() {
         for one in stepped {
-            let row = Row::new(format!("{}, {}", model.title, name(one.factor)))
-                .with("max_step", one.settings.max_step, None)
-                .with("max_substeps", one.settings.max_substeps as f64, None)
+            let row = Row::new(format!("{}, {}", model.title, one.rung.name()))
+                .with("steps", one.steps, None)
                 .estimate("hr10", &one.hr10)
                 .estimate("ndcg10", &one.ndcg10);
-            let row = match one.factor {
-                1.0 => row,
+            let row = match one.rung {
+                Rung::Trained => row,
                 _ => row
                     .with("change", one.change.delta, one.change.ci95)
                     .with("largest", one.largest, None)
@@ -194,7 +241,7 @@ fn findings(subjects: &Subjects, stepped: &[Vec<Stepped>]) -> Findings {
             };
             rows.push(row);
         }
-        let points = stepped.iter().map(|one| [one.settings.max_step, one.ndcg10.mean]).collect();
+        let points = stepped.iter().map(|one| [one.rung.factor(), one.ndcg10.mean]).collect();
         let band = stepped.iter().map(|one| one.ndcg10.ci95.unwrap_or([one.ndcg10.mean; 2]));
         let line = Curve::line(&model.title, model.color, points);
         curves.push(Curve { band: Some(band.collect()), ..line });
@@ -202,8 +249,7 @@ fn findings(subjects: &Subjects, stepped: &[Vec<Stepped>]) -> Findings {
     Findings {
         headline: headline(&with_steps().collect::<Vec<_>>()),
         columns: vec![
-            Column::new("max_step", "Longest step (model time)", Measure::Number),
-            Column::new("max_substeps", "Substeps, at most", Measure::Count),
+            Column::new("steps", "Steps a gap", Measure::Number),
             Column::new("hr10", "HR@10", Measure::Metric),
             Column::new("ndcg10", "NDCG@10", Measure::Metric),
             Column::new("change", "Change in NDCG@10", Measure::Metric),
@@ -213,8 +259,8 @@ fn findings(subjects: &Subjects, stepped: &[Vec<Stepped>]) -> Findings {
         rows,
         facts: facts(subjects, stepped),
         figure: Figure {
-            title: format!("NDCG@10 by the solver's longest step: {}", subjects.text()),
-            x: "longest step (model time)".to_owned(),
+            title: format!("NDCG@10 by the solver's steps: {}", subjects.text()),
+            x: "length of a step over that of one trained with".to_owned(),
             x_log: true,
             y: "NDCG@10 and its 95 % interval".to_owned(),
             curves,
@@ -222,9 +268,11 @@ fn findings(subjects: &Subjects, stepped: &[Vec<Stepped>]) -> Findings {
         },
         method: format!(
             "{} test queries (protocol {}) of {}: {}, scored with the trained weights and other steps \
-             of the same solver: model.max_step times and model.max_substeps over the factor, so that \
-             half the step cuts every gap into twice the pieces. Changes are paired with the steps \
-             trained with; scores are logits, so a change of one nat is a factor of e in the odds.",
+             of the same solver. Divided, every step is cut into so many equal ones, however short the \
+             gap; multiplied, the longest step is so many times as long and as many fewer are allowed, \
+             which changes gaps of several steps only. Steps a gap are the mean over gaps that are not zero. \
+             Changes are paired with the steps trained with; scores are logits, so a change of one nat \
+             is a factor of e in the odds.",
             subjects.prepared.split.test.len(),
             subjects.prepared.split.protocol.word(),
             subjects.named,
@@ -243,9 +291,9 @@ fn headline(models: &[(&Subject, &Vec<Stepped>)]) -> String {
         let finest = stepped.last()?;
         let sure = finest.change.p.is_some_and(|p| p < 0.05);
         Some(format!(
-            "{} with {}: NDCG@10 {:+.4}{}, {:.0} % of the ten best kept",
+            "{} with {}: NDCG@10 {:+.4}{}, {:.1} % of the ten best kept",
             model.title,
-            name(finest.factor),
+            finest.rung.name(),
             finest.change.delta,
             if sure { "" } else { " (not distinguishable from chance)" },
             100.0 * finest.kept,
@@ -262,16 +310,13 @@ fn headline(models: &[(&Subject, &Vec<Stepped>)]) -> String {
 fn facts(subjects: &Subjects, stepped: &[Vec<Stepped>]) -> Vec<String> {
     let mut facts = Vec::new();
     for (model, stepped) in subjects.models.iter().zip(stepped) {
-        if !takes_steps(stepped) {
-            facts.push(format!("{} takes no steps: no score changes.", model.title));
-            continue;
-        }
-        if stepped.first().is_some_and(|one| one.factor == 1.0) {
-            facts.push(format!(
-                "{} takes one step a gap as trained (model.max_substeps is 1): it cannot take longer \
-                 ones.",
+        match stepped.first() {
+            None => facts.push(format!("{} takes no steps.", model.title)),
+            Some(first) if first.rung == Rung::Trained => facts.push(format!(
+                "{} takes one step a gap as trained: it cannot take longer ones.",
                 model.title
-            ));
+            )),
+            Some(_) => {}
         }
     }
     facts
@@ -279,21 +324,8 @@ fn facts(subjects: &Subjects, stepped: &[Vec<Stepped>]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::experiments::subjects::testing;
     use crate::experiments::{Experiment, perform};
-
-    #[test]
-    fn halved_steps_allow_twice_the_pieces_and_one_step_cannot_be_longer() {
-        let settings = ModelSettings { max_step: 1.0, max_substeps: 4, ..ModelSettings::default() };
-        let of = |factor| with_steps(&settings, factor).map(|s| (s.max_step, s.max_substeps));
-        assert_eq!(of(0.5), Some((0.5, 8)));
-        assert_eq!(of(2.0), Some((2.0, 2)));
-        assert_eq!(of(1.0), Some((1.0, 4)));
-        let one = ModelSettings { max_substeps: 1, ..settings };
-        assert!(with_steps(&one, 2.0).is_none());
-        assert_eq!(with_steps(&one, 0.25).unwrap().max_substeps, 4);
-    }
 
     #[test]
     fn a_model_without_a_flow_takes_no_steps_and_one_with_a_flow_does() {
@@ -301,7 +333,7 @@ mod tests {
         let inputs = testing::trained(folder.path(), "gru,euler", 1);
         let result = perform(Experiment::StepSize, &inputs, &testing::quiet()).unwrap();
         let findings = &result.findings;
-        assert!(findings.facts.contains(&"GRU takes no steps: no score changes.".to_owned()));
+        assert!(findings.facts.contains(&"GRU takes no steps.".to_owned()));
         assert!(findings.row("GRU, as trained").is_none());
         let trained = findings.row("Euler, as trained").unwrap().value("ndcg10").unwrap();
         let summary = inputs
@@ -316,6 +348,32 @@ mod tests {
         // Euler converges: each halving moves the scores by less than the one before.
         let [two, four, eight] = ["steps ÷ 2", "steps ÷ 4", "steps ÷ 8"].map(largest);
         assert!(eight - four < four - two && four - two < two, "{two} {four} {eight}");
+        let trained = findings.row("Euler, as trained").unwrap().value("steps").unwrap();
+        let finest = findings.row("Euler, steps ÷ 8").unwrap().value("steps").unwrap();
+        assert!((finest - 8.0 * trained).abs() < 1e-9, "{trained} {finest}");
         assert_eq!(findings.figure.curves.len(), 1);
+    }
+
+    #[test]
+    fn a_gap_of_one_step_is_cut_as_well_and_cannot_have_longer_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        // Longer than any gap.
+        let inputs = testing::trained_with(folder.path(), "euler", 1, |config| {
+            config.model.max_step = 100.0;
+        });
+        let result = perform(Experiment::StepSize, &inputs, &testing::quiet()).unwrap();
+        let findings = &result.findings;
+        assert!(
+            findings.facts[0].starts_with("Euler takes one step a gap"),
+            "{:?}",
+            findings.facts
+        );
+        assert!(findings.row("Euler, steps × 2").is_none());
+        assert_eq!(findings.row("Euler, as trained").unwrap().value("steps"), Some(1.0));
+        for (name, steps) in [("steps ÷ 2", 2.0), ("steps ÷ 4", 4.0), ("steps ÷ 8", 8.0)] {
+            let row = findings.row(&format!("Euler, {name}")).unwrap();
+            assert_eq!(row.value("steps"), Some(steps));
+            assert!(row.value("largest").unwrap() > 0.0, "{name}");
+        }
     }
 }

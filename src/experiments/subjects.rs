@@ -10,8 +10,8 @@ use crate::figures::{Color, model_color};
 use crate::jobs::Context;
 use crate::runs::{DataRecord, Judged, RunEntry, RunState, RunSummary, groups, model_title};
 use crate::serving::ServeError;
-use crate::settings::{Config, ModelSettings, Solver};
-use crate::training::evaluate::{self, excluded};
+use crate::settings::{Config, Solver};
+use crate::training::evaluate::{self, mask};
 use crate::training::scorer::Scorer;
 use crate::training::{Prepared, TrainError, checkpoint};
 
@@ -39,7 +39,7 @@ pub struct Subject {
 /// A finished run with its weights.
 pub struct Trained {
     pub config: Config,
-    weights: Vec<Matrix>,
+    pub weights: Vec<Matrix>,
 }
 
 impl Subjects {
@@ -93,9 +93,9 @@ impl Subjects {
         self.prepared.record.clone()
     }
 
-    /// A model as `settings` say, with a run's weights: its own, or with other steps of the solver.
-    pub fn scorer<'a>(&'a self, run: &'a Trained, settings: &'a ModelSettings) -> Scorer<'a> {
-        Scorer::of(&self.prepared, settings, &run.weights, device::cores())
+    /// A run's model.
+    pub fn scorer<'a>(&'a self, run: &'a Trained) -> Scorer<'a> {
+        Scorer::of(&self.prepared, &run.config.model, &run.weights, device::cores())
     }
 
     /// Ranks of the targets of `queries` over `data`, which may be other than what the model was
@@ -107,7 +107,7 @@ impl Subjects {
         queries: &[Query],
         context: &Context<Event>,
     ) -> Result<Vec<u32>, ExperimentError> {
-        let scorer = self.scorer(run, &run.config.model);
+        let scorer = self.scorer(run);
         let evaluation = &run.config.evaluation;
         Ok(evaluate::ranks(&scorer, data, queries, evaluation, || context.checkpoint())?)
     }
@@ -127,16 +127,11 @@ impl Subjects {
         for chunk in queries.chunks(scorer.rows(evaluation.batch_size)) {
             context.checkpoint()?;
             taken.extend(scorer.each(data, chunk, |query, scores| {
-                let mut seen = excluded(data, query, evaluation.mask_seen);
-                // The target is ranked even where it was seen before.
-                seen.retain(|item| *item != data.item[query.target]);
-                if seen.is_empty() {
+                if !evaluation.mask_seen {
                     return take(query, scores);
                 }
                 let mut scores = scores.to_vec();
-                for item in seen {
-                    scores[item as usize] = f32::NEG_INFINITY;
-                }
+                mask(&mut scores, data, query, evaluation.mask_seen);
                 take(query, &scores)
             }));
         }
@@ -246,12 +241,23 @@ pub mod testing {
 
     /// A group of runs of `models` with `seeds` seeds each on the built-in set, to be looked at.
     pub fn trained(folder: &Path, models: &str, seeds: usize) -> Inputs {
+        trained_with(folder, models, seeds, |_| ())
+    }
+
+    /// The same with other settings.
+    pub fn trained_with(
+        folder: &Path,
+        models: &str,
+        seeds: usize,
+        change: impl FnOnce(&mut Config),
+    ) -> Inputs {
         let mut config = Config::load("experiment-studies").unwrap();
         config.model.hidden = 8;
         config.training.epochs = 2;
         config.ablation.models = models.to_owned();
         config.ablation.seeds = seeds;
         config.ablation.group = "studied".to_owned();
+        change(&mut config);
         let store = RunStore::open(Some(folder)).unwrap();
         let plan = Plan::from_config(&config, DeviceChoice::Cpu).unwrap();
         let context = detached(Control::default(), |_, _| ());

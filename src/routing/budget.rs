@@ -1,4 +1,4 @@
-//! What System 2 may take: a token bucket, a share of all requests, and dollars an hour.
+//! What System 2 may take: a token bucket, a share of the requests, and dollars an hour.
 
 use super::decision::Limit;
 use super::spending::Spending;
@@ -41,7 +41,7 @@ pub struct Levels {
     /// Tokens in the bucket, 0 to `capacity`.
     pub tokens: f64,
     pub capacity: f64,
-    /// Escalated of all requests so far, 0 to 1; 0 before the first.
+    /// Escalated of all requests that were decided so far, 0 to 1; 0 before the first.
     pub share: f64,
     /// Dollars of the last 60 to 61 minutes, reservations included.
     pub hour_cost: f64,

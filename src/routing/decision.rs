@@ -59,7 +59,7 @@ words! {
     Limit {
         /// The token bucket: `router.rate`, `router.capacity`.
         Rate = "rate",
-        /// The share of all requests: `router.share`.
+        /// The share of the requests that the router decided: `router.share`.
         Share = "share",
         /// The dollars of any sliding hour: `router.cost_per_hour`.
         Cost = "cost",
@@ -123,7 +123,7 @@ pub struct Decision {
     pub over: Vec<Limit>,
     /// Tokens in the bucket after this request.
     pub tokens: f64,
-    /// Escalated of all requests so far, this one included: 0 to 1.
+    /// Escalated of all that the router decided so far, this one included: 0 to 1. Answers of the cache need no decision.
     pub share: f64,
     /// Dollars of the last hour after this request, reservations included.
     pub hour_cost: f64,

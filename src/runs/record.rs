@@ -30,10 +30,11 @@ pub struct RunSummary {
     pub hr10: Estimate,
     pub ndcg10: Estimate,
     pub mrr: f64,
-    /// Of the best epoch.
+    /// Of the epoch whose weights were kept.
     #[serde(deserialize_with = "null_is_nan")]
     pub valid_ndcg10: f64,
-    /// From 1.
+    /// The epoch whose weights were kept, from 1: the best on validation, or the last where
+    /// `training.keep_best` is off.
     pub best_epoch: usize,
     /// Epochs trained.
     pub epochs: usize,

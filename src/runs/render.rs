@@ -100,7 +100,7 @@ impl AblationTable {
     /// The rows as CSV with plain numbers; a cell without a value is empty.
     pub fn to_csv(&self) -> String {
         let mut text = String::from(
-            "model,baseline,hr10,hr10_low,hr10_high,ndcg10,ndcg10_low,ndcg10_high,\
+            "model,baseline,ceiling,hr10,hr10_low,hr10_high,ndcg10,ndcg10_low,ndcg10_high,\
              batch64_ms,batch64_p95_ms,single_ms,single_p95_ms,train_seconds,params,seeds,n,device\n",
         );
         for row in &self.rows {
@@ -110,6 +110,7 @@ impl AblationTable {
             let fields = [
                 row.model.clone(),
                 row.baseline.to_string(),
+                row.ceiling.to_string(),
                 row.hr10.mean.to_string(),
                 low(row.hr10.ci95),
                 high(row.hr10.ci95),
@@ -283,8 +284,8 @@ mod tests {
         let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
         assert_eq!(rows.len(), 3);
         assert_eq!(&rows[0][columns - 1], "GPU, \"fast\"");
-        assert_eq!(&rows[1][2], "0.5");
-        assert_eq!(&rows[2][8], "");
+        assert_eq!(&rows[1][3], "0.5");
+        assert_eq!(&rows[2][9], "");
     }
 
     #[test]

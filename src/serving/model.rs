@@ -17,6 +17,7 @@ use crate::routing::ItemGenres;
 use crate::runs::{RunEntry, RunStore};
 use crate::settings::Config;
 use crate::training::adapter::AdapterFile;
+use crate::training::evaluate::mask;
 use crate::training::{Prepared, checkpoint, scorer};
 
 /// Validation queries that the temperature is fitted on, at most.
@@ -204,7 +205,12 @@ impl ServedModel {
         let mut workspace = self.packed.workspace();
         for chunk in queries.chunks(ROWS) {
             context.checkpoint()?;
-            scores.extend_from_slice(&self.score_queries(chunk, &mut workspace));
+            let mut own = self.score_queries(chunk, &mut workspace);
+            // Answers, too, are of the items that compete.
+            for (scores, query) in own.chunks_exact_mut(self.data.items()).zip(chunk) {
+                mask(scores, &self.data, query, self.config.evaluation.mask_seen);
+            }
+            scores.append(&mut own);
         }
         let targets: Vec<u32> = queries.iter().map(|query| self.data.item[query.target]).collect();
         Ok(fit_temperature(&scores, self.data.items(), &targets))

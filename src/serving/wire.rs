@@ -18,12 +18,12 @@ pub struct RecommendRequest {
     /// The catalogue's own ids, oldest first: numbers or text.
     #[schema(example = json!([1, 2]))]
     pub recent_items: Vec<ItemId>,
-    /// When each item was taken, in units of 10 days (DeepM3's). Give these or
-    /// `recent_timestamps`.
+    /// When each item was taken, in units of 10 days (DeepM3's), within 10,000 years of 1970. Give
+    /// these or `recent_timestamps`, one for each item; neither only where there are no items.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = json!([0.1, 0.2]))]
     pub recent_times: Option<Vec<f64>>,
-    /// When each item was taken, in Unix seconds.
+    /// When each item was taken, in Unix seconds; see `recent_times`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recent_timestamps: Option<Vec<f64>>,
     /// When the answer is for, in the unit of the times given; the last event's time if absent.
@@ -208,7 +208,7 @@ pub struct ReasoningStep {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Warning {
     /// Machine-readable: `unknown_items`, `history_truncated`, `unordered_times`, `equal_times`,
-    /// `empty_history`, `image_ignored`, `reasoner_failed`, `few_candidates`.
+    /// `empty_history`, `query_before_history`, `image_ignored`, `reasoner_failed`, `few_candidates`.
     pub code: String,
     pub message: String,
 }

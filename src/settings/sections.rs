@@ -97,6 +97,11 @@ impl Solver {
         self != Self::Gru && !self.is_attention()
     }
 
+    /// Whether it integrates a field by steps, which can be longer or shorter.
+    pub fn takes_steps(self) -> bool {
+        matches!(self, Self::Euler | Self::Rk4 | Self::GruOde)
+    }
+
     /// Whether there are kernels for GPUs: for a state that waits, and one that a free field moves.
     pub fn on_gpus(self) -> bool {
         matches!(self, Self::Gru | Self::Euler | Self::Rk4)
@@ -477,7 +482,7 @@ config! {
         rate_limit: LimitMode = LimitMode::Enforced, Kind::Choice(LimitMode::WORDS), "Token bucket", "",
             "enforced denies requests over the budget; observed only counts them.";
         share: f64 = 0.05, number(0.0, 1.0), "Share of traffic", "",
-            "At most this share of all requests is escalated.";
+            "At most this share of the requests is escalated. Answers of the cache do not count: they ask nobody.";
         share_limit: LimitMode = LimitMode::Enforced, Kind::Choice(LimitMode::WORDS), "Share cap", "",
             "enforced denies requests over the share; observed only counts them.";
         cost_per_hour: f64 = 0.5, number(0.0, 10_000.0), "Cost per hour", "$",

@@ -28,7 +28,10 @@ pub struct Position {
     pub last_loss_bits: u64,
     /// Training time so far, in seconds.
     pub seconds: f64,
-    pub best: Option<Best>,
+    pub best: Option<Validated>,
+    /// The last completed epoch.
+    #[serde(default)]
+    pub last: Option<Validated>,
     /// Epochs since the best one.
     pub stale: usize,
     /// Bytes of `metrics.jsonl` that belong to this position.
@@ -37,9 +40,9 @@ pub struct Position {
     pub fingerprint: String,
 }
 
-/// The best epoch so far.
+/// An epoch and what validation said of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Best {
+pub struct Validated {
     /// From 1.
     pub epoch: usize,
     /// Validation NDCG@10, as the bits of an f64.
@@ -212,7 +215,8 @@ mod tests {
                 epoch: 3,
                 step: 71,
                 loss_sum_bits: (0.1f64 + 0.2).to_bits(),
-                best: Some(Best { epoch: 2, ndcg10_bits: 0.25f64.to_bits() }),
+                best: Some(Validated { epoch: 2, ndcg10_bits: 0.25f64.to_bits() }),
+                last: Some(Validated { epoch: 3, ndcg10_bits: 0.125f64.to_bits() }),
                 ..Default::default()
             },
             parameters: vec![matrix("a", 1.0)],

@@ -24,6 +24,17 @@ pub fn excluded(data: &Dataset, query: &Query, mask_seen: bool) -> Vec<u32> {
     seen
 }
 
+/// Let the items of `scores`, `[N]`, that are left out of the ranking of `query` score −∞. The target
+/// always competes.
+pub fn mask(scores: &mut [f32], data: &Dataset, query: &Query, mask_seen: bool) {
+    let target = data.item[query.target];
+    for item in excluded(data, query, mask_seen) {
+        if item != target {
+            scores[item as usize] = f32::NEG_INFINITY;
+        }
+    }
+}
+
 /// Metrics of each query, in the order of the queries.
 pub struct PerQuery {
     /// HR@10: 0 or 1.

@@ -2,13 +2,10 @@
 
 use std::collections::HashMap;
 
-use burn::tensor::Device;
-
 use super::baselines::Baseline;
 use super::evaluate::{self, per_query};
 use super::scorer::Scorer;
 use super::{Prepared, TrainError, checkpoint};
-use crate::dynamics::model::System1;
 use crate::dynamics::parameters::{self, Matrix};
 use crate::dynamics::warp::TimeWarp;
 use crate::evaluation::{mean_metric, reciprocal_rank};
@@ -21,7 +18,7 @@ use crate::settings::Config;
 pub struct Past {
     /// NDCG@10 on validation of the weights.
     pub valid_ndcg10: f64,
-    /// From 1.
+    /// The epoch that they are of, from 1.
     pub best_epoch: usize,
     pub epochs: usize,
     /// Mean over the last epoch, in nats; NaN where there was none.
@@ -80,10 +77,6 @@ impl Finished {
         let metrics = per_query(&ranks);
         let mrr = ranks.iter().map(|&rank| reciprocal_rank(rank)).sum::<f64>()
             / ranks.len().max(1) as f64;
-        let halving = match config.model.solver.is_attention() {
-            true => 0.0,
-            false => halving(config, prepared, weights),
-        };
         let now = jiff::Timestamp::now();
         let summary = RunSummary {
             run: String::new(),
@@ -105,7 +98,7 @@ impl Finished {
             epochs: past.epochs,
             train_loss: past.train_loss,
             train_seconds: past.seconds,
-            step_halving_error: halving,
+            step_halving_error: scorer.step_halving_error(&prepared.data, &prepared.split.test),
             latency: None,
             baselines: prepared.baseline_records(),
             ceiling: prepared.ceiling(context)?,
@@ -144,16 +137,6 @@ impl Finished {
         dir.clear_checkpoint()?;
         Ok((self.summary, self.ranks))
     }
-}
-
-/// What halving every step changes in the states of a few test queries.
-fn halving(config: &Config, prepared: &Prepared, weights: &[Matrix]) -> f64 {
-    let probe = &prepared.split.test[..prepared.split.test.len().min(64)];
-    let warp = TimeWarp::learned(&config.model, weights);
-    let (rows, len) = (probe.len(), prepared.split.input_len);
-    let probe = evaluate::batch_of(&prepared.data, probe, rows, len, warp);
-    let tensors = parameters::upload(weights, &Device::flex());
-    System1::new(&config.model, &tensors).step_halving_error(&probe)
 }
 
 fn query_ranks(prepared: &Prepared, ranks: &[u32]) -> Vec<QueryRank> {

@@ -63,7 +63,7 @@ pub fn compare(
     go_on: impl Fn() -> Result<(), Cancelled> + Sync,
 ) -> Result<Vec<Way>, ReferenceError> {
     let own = config.model.solver;
-    if !matches!(own, Solver::Euler | Solver::Rk4 | Solver::GruOde) {
+    if !own.takes_steps() {
         return Err(ReferenceError::NoField { model: own.title() });
     }
     if config.model.item_dynamics != ItemDynamics::None {

@@ -9,6 +9,7 @@ use crate::dynamics::attention::{self, Reader};
 use crate::dynamics::excitation::{Moment, Timeline};
 use crate::dynamics::packed::{PackedSystem1, Step, Workspace};
 use crate::dynamics::parameters::Matrix;
+use crate::dynamics::solver::Pace;
 use crate::dynamics::warp::TimeWarp;
 use crate::settings::ModelSettings;
 
@@ -24,6 +25,8 @@ pub struct Scorer<'a> {
     input_len: usize,
     model: Model,
     threads: usize,
+    /// Of the solver over a gap.
+    pace: Pace,
     timeline: Option<&'a Timeline>,
 }
 
@@ -46,7 +49,8 @@ impl<'a> Scorer<'a> {
         } else {
             Model::Packed(Box::new(PackedSystem1::new(settings, items, weights)))
         };
-        Self { settings, items, input_len, model, threads: threads.max(1), timeline: None }
+        let (threads, pace) = (threads.max(1), Pace::of(settings));
+        Self { settings, items, input_len, model, threads, pace, timeline: None }
     }
 
     /// The same over the data of `prepared`, with the item dynamics that its scores are lifted by.
@@ -59,6 +63,38 @@ impl<'a> Scorer<'a> {
         let sizes = (prepared.data.items(), prepared.split.input_len);
         let timeline = prepared.timeline_for(settings);
         Self { timeline, ..Self::new(settings, sizes, weights, threads) }
+    }
+
+    /// The same with other steps of its solver.
+    #[must_use]
+    pub fn with_pace(self, pace: Pace) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// Largest relative change of the states of `queries` when every step is halved: how far the
+    /// solver's own error is from negligible, or how far a closed form is from a flow. 0 without one.
+    pub fn step_halving_error(&self, data: &Dataset, queries: &[Query]) -> f64 {
+        let Model::Packed(system) = &self.model else { return 0.0 };
+        if !self.settings.solver.flows() {
+            return 0.0;
+        }
+        let halved = self.pace.finer(2);
+        let share = queries.len().div_ceil(self.threads).max(1);
+        let changes = shared(queries, share, |queries| {
+            let [mut own, mut halved] = [self.pace, halved].map(|pace| system.workspace_at(pace));
+            let of = |workspace: &mut Workspace, queries: &[Query]| {
+                states(system, self.settings, data, queries, workspace)
+            };
+            let hidden = system.hidden();
+            let mut changes = Vec::with_capacity(queries.len());
+            for queries in queries.chunks(ROWS) {
+                let (coarse, fine) = (of(&mut own, queries), of(&mut halved, queries));
+                let each = coarse.chunks_exact(hidden).zip(fine.chunks_exact(hidden));
+                changes.extend(each.map(|(coarse, fine)| relative_change(coarse, fine)));
+            }
+            changes
+        });
+        changes.into_iter().fold(0.0, f64::max)
     }
 
     /// Queries that are scored at once: a few for every thread, at most `wanted`, and fewer where the
@@ -83,7 +119,7 @@ impl<'a> Scorer<'a> {
             Model::Packed(system) => {
                 let share = queries.len().div_ceil(self.threads).max(1);
                 shared(queries, share, |queries| {
-                    let mut workspace = system.workspace();
+                    let mut workspace = system.workspace_at(self.pace);
                     let of = (self.settings, self.timeline);
                     judge(queries, &scores(system, of, data, queries, &mut workspace))
                 })
@@ -106,6 +142,15 @@ impl<'a> Scorer<'a> {
             }
         }
     }
+}
+
+/// ‖a − b‖ / ‖b‖.
+fn relative_change(a: &[f32], b: &[f32]) -> f64 {
+    let norm = |values: &mut dyn Iterator<Item = f32>| {
+        values.map(|value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt()
+    };
+    let change = norm(&mut a.iter().zip(b).map(|(a, b)| a - b));
+    change / norm(&mut b.iter().copied()).max(1e-6)
 }
 
 /// Do `part` of every `share` of `queries`, each on a thread of its own; results in their order.

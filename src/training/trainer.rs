@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
 
-use super::checkpoint::{Best, Checkpoint, Position};
+use super::checkpoint::{Checkpoint, Position, Validated};
 use super::evaluate::{self, per_query};
 use super::negatives::Proposals;
 use super::scorer::Scorer;
@@ -317,9 +317,10 @@ impl<'a> Training<'a> {
         self.position.epoch += 1;
         self.position.step_in_epoch = 0;
         let best = self.position.best.as_ref().map(|best| f64::from_bits(best.ndcg10_bits));
+        let last = Validated { epoch: self.position.epoch, ndcg10_bits: valid_ndcg10.to_bits() };
+        self.position.last = Some(last.clone());
         if best.is_none_or(|best| valid_ndcg10 > best) {
-            let (epoch, ndcg10_bits) = (self.position.epoch, valid_ndcg10.to_bits());
-            self.position.best = Some(Best { epoch, ndcg10_bits });
+            self.position.best = Some(last);
             self.position.stale = 0;
             self.best = weights;
         } else {

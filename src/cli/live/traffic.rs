@@ -50,6 +50,12 @@ pub fn traffic(options: &TrafficOptions, common: &Common) -> Result<()> {
     } else {
         println!("{}", report.to_text());
     }
+    if report.warned > 0 && !common.quiet {
+        note!(
+            "answers with warnings: where the served run is another one, it does not know the items; give \
+             `--run` as for `serve`"
+        );
+    }
     ensure!(report.completed > 0 || report.failed == 0, "no request was answered");
     Ok(())
 }

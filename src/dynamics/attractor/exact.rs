@@ -167,9 +167,8 @@ impl Exact {
         if self.flow.is_none() {
             return (0, 0.0);
         }
-        let refine = refine.max(1);
-        let (count, length) = self.pace.over(dt);
-        (count * refine, f64::from(length / refine as f32))
+        let (count, length) = self.pace.finer(refine).over(dt);
+        (count, f64::from(length))
     }
 
     /// How often a gap of `dt` model time evaluates the flow.

@@ -86,7 +86,7 @@ impl Flow {
 
 /// Whether a step of `solver` may be of any length, and every point of it is a step of its own.
 pub(super) fn is_closed_form(solver: Solver) -> bool {
-    matches!(solver, Solver::Decay | Solver::Cfc)
+    solver.flows() && !solver.takes_steps()
 }
 
 impl VectorField for Flow {

@@ -124,6 +124,11 @@ impl PackedSystem1 {
         Workspace::default()
     }
 
+    /// The same for other steps of its solver.
+    pub fn workspace_at(&self, pace: Pace) -> Workspace {
+        Workspace { pace: Some(pace), ..Workspace::default() }
+    }
+
     /// Continue each row of `states`, `[R, H]` (zeros for a new user), by its own steps: flow over
     /// dt, then the GRU update. Rows may have different numbers of steps, also none. A row's
     /// result is the same to the last bit whatever it is batched with, and however its steps are
@@ -139,7 +144,7 @@ impl PackedSystem1 {
             workspace.events.clear();
             for (row, step) in steps.iter().map(|steps| steps.get(position)).enumerate() {
                 let Some(&Step { dt, item }) = step else { continue };
-                workspace.gaps.push(self.gap(row, dt));
+                workspace.gaps.push(self.gap(workspace.pace, row, dt));
                 workspace.events.push((row, item as usize));
             }
             if let Some(flow) = &self.flow {
@@ -158,7 +163,8 @@ impl PackedSystem1 {
         assert_eq!(states.len(), dt.len() * self.hidden, "one state a gap");
         let Some(flow) = &self.flow else { return };
         workspace.gaps.clear();
-        workspace.gaps.extend(dt.iter().enumerate().map(|(row, &dt)| self.gap(row, dt)));
+        let pace = workspace.pace;
+        workspace.gaps.extend(dt.iter().enumerate().map(|(row, &dt)| self.gap(pace, row, dt)));
         flow.flow(workspace, states, self.hidden);
     }
 
@@ -178,8 +184,8 @@ impl PackedSystem1 {
         self.lift.as_ref()
     }
 
-    fn gap(&self, row: usize, dt: f32) -> Gap {
-        let (count, length) = self.pace.over(dt);
+    fn gap(&self, pace: Option<Pace>, row: usize, dt: f32) -> Gap {
+        let (count, length) = pace.unwrap_or(self.pace).over(dt);
         Gap { row, count, length }
     }
 }

@@ -1,11 +1,13 @@
 //! Buffers that are used again from call to call.
 
-use crate::dynamics::solver::Moving;
+use crate::dynamics::solver::{Moving, Pace};
 
 /// Room for intermediate results; it grows to the largest batch it has seen. One a thread, and of
 /// use to any model.
 #[derive(Debug, Default)]
 pub struct Workspace {
+    /// Other steps of the solver than the model's own.
+    pub(super) pace: Option<Pace>,
     /// The gaps that are flowed over.
     pub(super) gaps: Vec<Gap>,
     /// The substeps that are taken together.

@@ -32,7 +32,7 @@ pub const ABOUT: About = About {
     source: "there is a file for it with no training loop",
     preset: "experiment-dora",
     needs_run: false,
-    takes: "a few minutes",
+    takes: "half a minute",
 };
 
 /// What one source model became, method by method.

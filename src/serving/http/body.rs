@@ -199,9 +199,21 @@ fn explain(cause: &serde_json::Error, bytes: &[u8]) -> RequestError {
             cause.column()
         )
     } else {
-        format!("the body does not fit: {said}; `/openapi.json` describes it")
+        format!("the body does not fit: {}; `/openapi.json` describes it", in_words(&said))
     };
     error(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", message)
+}
+
+/// What serde says without the names of our types.
+fn in_words(said: &str) -> String {
+    const EXPECTED: &str = "expected struct ";
+    let mut said = said.replace("expected usize", "expected a whole number");
+    if let Some(at) = said.find(EXPECTED) {
+        let name = at + EXPECTED.len();
+        let end = said[name..].find(' ').map_or(said.len(), |end| name + end);
+        said.replace_range(at..end, "expected a JSON object");
+    }
+    said
 }
 
 #[cfg(test)]
@@ -249,6 +261,17 @@ mod tests {
             let (status, code, message) = refusal(&json);
             assert_eq!((status, code), (422, "invalid_body"), "{id}");
             assert!(message.contains("whole number from -9223372036854775808"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_was_expected_is_said_in_words() {
+        for (json, expected) in [
+            ("5", "invalid type: integer `5`, expected a JSON object at line 1"),
+            (r#"{"user_id": "a", "recent_items": [], "count": "x"}"#, "expected a whole number"),
+        ] {
+            let message = refusal(json).2;
+            assert!(message.contains(expected), "{message}");
         }
     }
 

@@ -21,7 +21,7 @@ use crate::evaluation::{Frontier, Reliability, frontier, ndcg, rank, reliability
 use crate::jobs::Context;
 use crate::routing::{Uncertainty, softmax};
 use crate::settings::{Config, ReasonerKind};
-use crate::training::evaluate::excluded;
+use crate::training::evaluate::mask;
 
 /// Held-out requests replayed, at most, evenly taken: enough for an interval of ±0.006 at HR 0.2.
 const MOST: usize = 20_000;
@@ -115,14 +115,8 @@ impl Replay {
             let begun = Instant::now();
             let mut scores = model.score_queries(&[*query], &mut workspace);
             let target = model.data.item[query.target];
-            let seen = excluded(&model.data, query, model.config.evaluation.mask_seen);
-            let first = rank(&scores, target as usize, &seen);
-            for &item in &seen {
-                // The target itself is never left out of a ranking.
-                if item != target {
-                    scores[item as usize] = f32::NEG_INFINITY;
-                }
-            }
+            mask(&mut scores, &model.data, query, model.config.evaluation.mask_seen);
+            let first = rank(&scores, target as usize, &[]);
             let items = &model.data.item[query.start..query.target];
             let times = &model.data.time[query.start..query.target];
             let asked_at = model.data.time[query.target];

@@ -3,6 +3,7 @@
 use super::*;
 use crate::data::drift::{DriftOptions, drift};
 use crate::dynamics::parameters;
+use crate::evaluation::fit_temperature;
 use crate::jobs::{self, Control};
 use crate::routing::Path;
 use crate::settings::{LimitMode, RouterMode, RouterSettings, Solver};
@@ -46,6 +47,35 @@ fn system_1_ranks_as_evaluation_does() {
         // Scores that agree to 1e-5 may still swap two neighbours.
         let same = ours.iter().zip(&expected).filter(|(a, b)| a.abs_diff(**b) <= 1).count();
         assert_eq!(same, expected.len(), "{ours:?}\n{expected:?}");
+    }
+}
+
+#[test]
+fn the_temperature_is_that_of_the_items_that_compete() {
+    for mask_seen in [false, true] {
+        let config = config(mask_seen);
+        let model = served(&config);
+        let weights = parameters::initial(&config.model, model.data.items(), 3);
+        let sizes = (model.data.items(), model.split.input_len);
+        let scorer = Scorer::new(&config.model, sizes, &weights, 1);
+        let data = &model.data;
+        let scores: Vec<f32> = scorer
+            .each(data, &model.split.valid, |query, scores| {
+                let mut scores = scores.to_vec();
+                let target = data.item[query.target];
+                for seen in &data.item[data.offsets[query.user]..query.target] {
+                    if mask_seen && *seen != target {
+                        scores[*seen as usize] = f32::NEG_INFINITY;
+                    }
+                }
+                scores
+            })
+            .concat();
+        let targets: Vec<u32> =
+            model.split.valid.iter().map(|query| data.item[query.target]).collect();
+        let expected = fit_temperature(&scores, data.items(), &targets).value;
+        let ours = model.temperature.value;
+        assert!((ours - expected).abs() < 1e-3 * expected, "{mask_seen}: {ours} {expected}");
     }
 }
 

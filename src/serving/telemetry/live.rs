@@ -71,7 +71,7 @@ pub struct LiveView {
     pub decisions: [Vec<f64>; REASONS],
     /// In the bucket, at the end of the step.
     pub tokens: Vec<f64>,
-    /// Of all requests, escalated, 0 to 1.
+    /// Of all requests that the cache did not answer, escalated, 0 to 1.
     pub share: Vec<f64>,
     /// Dollars spent in the hour before.
     pub hour_cost: Vec<f64>,

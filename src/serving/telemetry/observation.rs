@@ -91,7 +91,7 @@ impl ReasonerUse {
 pub struct Gauges {
     /// In the bucket.
     pub tokens: f64,
-    /// Of all requests so far, escalated; 0 to 1.
+    /// Of all requests so far that the cache did not answer, escalated; 0 to 1.
     pub share: f64,
     /// Dollars spent in the last hour.
     pub hour_cost: f64,

@@ -206,8 +206,10 @@ impl Metrics {
             rejected,
             feedback,
             tokens: make.gauge("router_tokens", "Tokens in the budget's bucket.")?,
-            share: make
-                .gauge("router_share", "Share of all requests that were escalated to System 2.")?,
+            share: make.gauge(
+                "router_share",
+                "Share of the requests not answered by the cache that were escalated to System 2.",
+            )?,
             hour_cost: make
                 .gauge("router_hour_cost_dollars", "Dollars spent on System 2 in the last hour.")?,
             breaker: make.int_gauge(

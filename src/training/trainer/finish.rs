@@ -22,15 +22,14 @@ impl Training<'_> {
         context: &Context<TrainEvent>,
     ) -> Result<Trained, TrainError> {
         let task = self.task;
-        let weights = if task.config.training.keep_best && !self.best.is_empty() {
-            std::mem::take(&mut self.best)
+        let (weights, kept) = if task.config.training.keep_best && !self.best.is_empty() {
+            (std::mem::take(&mut self.best), self.position.best.clone())
         } else {
-            self.kept()?
+            (self.kept()?, self.position.last.clone())
         };
-        let best = self.position.best.clone();
         let past = Past {
-            valid_ndcg10: best.as_ref().map_or(f64::NAN, |best| f64::from_bits(best.ndcg10_bits)),
-            best_epoch: best.map_or(self.position.epoch, |best| best.epoch),
+            valid_ndcg10: kept.as_ref().map_or(f64::NAN, |kept| f64::from_bits(kept.ndcg10_bits)),
+            best_epoch: kept.map_or(self.position.epoch, |kept| kept.epoch),
             epochs: self.position.epoch,
             train_loss: self.last_loss,
             seconds: self.position.seconds,

@@ -3,13 +3,18 @@
 use crate::data::drift::{DriftOptions, drift};
 use crate::dynamics::device::DeviceChoice;
 use crate::jobs::{Context, Control, detached};
-use crate::runs::{RunStore, RunSummary};
+use crate::runs::{MetricRecord, RunStore, RunSummary};
 use crate::settings::Config;
 use crate::training::{Plan, Prepared, TrainEvent, ablation};
 
 /// What one epoch of these settings comes to, where the world moves on by a share of what the protocol
 /// says.
 fn trained(settings: &[&str], share: i64) -> RunSummary {
+    trained_with_metrics(settings, share).0
+}
+
+/// The same, and what was measured on the way.
+fn trained_with_metrics(settings: &[&str], share: i64) -> (RunSummary, Vec<MetricRecord>) {
     let mut config = Config::default();
     let small = ["model.hidden=4", "training.epochs=1", "training.batch_size=16"];
     for setting in small.iter().chain(&["ablation.seeds=1"]).chain(settings) {
@@ -24,7 +29,43 @@ fn trained(settings: &[&str], share: i64) -> RunSummary {
     let store = RunStore::open(Some(folder.path())).unwrap();
     let plan = Plan::from_config(&config, DeviceChoice::Cpu).unwrap();
     ablation::run(&plan, &prepared, &store, &context).unwrap();
-    store.list()[0].summary.clone().unwrap()
+    let summary = store.list()[0].summary.clone().unwrap();
+    let metrics = store.metrics(&summary.run).unwrap();
+    (summary, metrics)
+}
+
+#[test]
+fn validation_is_that_of_the_weights_that_are_kept() {
+    for keep in [true, false] {
+        let keep_best = format!("training.keep_best={keep}");
+        // Too fast to get better for long.
+        let fast = ["ablation.models=gru", "training.epochs=6", "training.learning_rate=1"];
+        let (summary, metrics) = trained_with_metrics(&[&fast[..], &[&keep_best]].concat(), 1);
+        let valid: Vec<f64> = metrics
+            .iter()
+            .filter_map(|record| match record {
+                MetricRecord::Epoch { valid_ndcg10, .. } => Some(*valid_ndcg10),
+                MetricRecord::Step { .. } => None,
+            })
+            .collect();
+        assert_eq!(valid.len(), 6);
+        assert!(valid.iter().any(|value| *value > valid[5]), "{valid:?}");
+        assert_eq!(summary.valid_ndcg10, valid[summary.best_epoch - 1]);
+        assert_eq!(summary.best_epoch == 6, !keep);
+    }
+}
+
+#[test]
+fn halving_the_steps_changes_rk4_far_less_than_euler() {
+    // Also where a gap is far shorter than the longest step: that one step is halved too.
+    let error = |solver: &str| {
+        let models = format!("ablation.models={solver}");
+        trained(&[&models, "model.max_step=100"], 1).step_halving_error
+    };
+    assert_eq!((error("gru"), error("sasrec")), (0.0, 0.0));
+    let euler = error("euler");
+    assert!(euler > 1e-4, "{euler}");
+    assert!(error("rk4") < 0.1 * euler, "{} {euler}", error("rk4"));
 }
 
 /// Training loss of a GRU.

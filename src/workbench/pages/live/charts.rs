@@ -110,7 +110,7 @@ pub fn ui(ui: &mut Ui, rect: Rect, engine: &Engine, choice: &mut Choice) {
             for (level, name, help) in [
                 (Level::Hits, "Hits", "Share of the answers that came from the cache"),
                 (Level::Cost, "Cost", "Dollars that System 2 took in the hour before"),
-                (Level::Share, "Share", "Share of all requests that were escalated"),
+                (Level::Share, "Share", "Escalated, of the requests that the cache did not answer"),
                 (Level::Tokens, "Tokens", "Tokens in the router's bucket"),
             ] {
                 if pill(ui, name, choice.level == level, None, help).clicked() {
