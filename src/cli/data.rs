@@ -84,15 +84,22 @@ fn print_fields(value: &serde_json::Value, prefix: &str) {
             serde_json::Value::String(text) => println!("{name:<22} {text}"),
             serde_json::Value::Number(number) if number.is_f64() => {
                 let number = number.as_f64().unwrap_or(f64::NAN);
-                let digits = if number.abs() >= 100.0 { 0 } else { 4 };
-                let unit = match name.strip_prefix("gaps.") {
-                    Some(gap) if !gap.ends_with("share") => " s",
-                    _ => "",
-                };
-                println!("{name:<22} {number:.digits$}{unit}");
+                let is_time = name.starts_with("gaps.") && !name.ends_with("share");
+                let unit = if is_time { " s" } else { "" };
+                println!("{name:<22} {}{unit}", rounded(number));
             }
             other => println!("{name:<22} {other}"),
         }
+    }
+}
+
+/// To four digits that say something, without zeros that say nothing.
+fn rounded(number: f64) -> String {
+    let digits = 3 - number.abs().max(1e-12).log10().floor() as i32;
+    let text = format!("{number:.*}", digits.max(0) as usize);
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
     }
 }
 

@@ -90,10 +90,12 @@ pub fn load<E>(
     if source.contains("://") {
         return Err(no_such_source("download it first and give the file"));
     }
-    if source.contains(['/', '\\', '.']) {
-        return Err(no_such_source("check the path"));
-    }
-    let entry = catalog::find(source).map_err(|error| no_such_source(&error.to_string()))?;
+    let entry = catalog::find(source).map_err(|error| {
+        // The nearest name of the catalogue says nothing of a path.
+        let is_path = source.contains(['/', '\\', '.']);
+        let nearest = error.to_string();
+        no_such_source(if is_path { "check the path" } else { &nearest })
+    })?;
     let missing = || LoadError::NotDownloaded { name: entry.name.clone() };
     let folder = catalog::data_dir().ok_or_else(missing)?;
     if !entry.is_downloaded(&folder) {

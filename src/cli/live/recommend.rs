@@ -33,13 +33,25 @@ pub fn recommend(options: &RecommendOptions, common: &Common) -> Result<()> {
         Some(ForceMode::Slow) => Force::Slow,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let response =
-        runtime.block_on(engine.recommend(request, force)).map_err(|error| Usage(error.message))?;
+    let answer = runtime.block_on(engine.recommend(request, force));
+    let response = answer.map_err(|error| Usage(in_options(&error.message)))?;
     if common.json {
         return output::json(&response);
     }
     print(&response);
     Ok(())
+}
+
+/// What the API says of its fields, of the options that fill them.
+fn in_options(message: &str) -> String {
+    [
+        ("`recent_items`", "`--items`"),
+        ("`recent_times`", "`--times`"),
+        ("`recent_timestamps`", "`--timestamps`"),
+        ("`count`", "`--count`"),
+    ]
+    .into_iter()
+    .fold(message.to_owned(), |message, (field, option)| message.replace(field, option))
 }
 
 fn print(response: &RecommendResponse) {

@@ -104,16 +104,6 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// What a person should know of a failed request: the innermost cause, where the outer ones only
-/// say that something failed.
-pub(super) fn innermost(error: &dyn std::error::Error) -> String {
-    let mut inner = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
-}
-
 /// The TLS error somewhere inside `error`: trying again will not help.
 pub(super) fn tls_error<'a>(
     error: &'a (dyn std::error::Error + 'static),

@@ -6,9 +6,10 @@ use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFI
 use reqwest::{Response, StatusCode};
 
 use super::DownloadError;
-use super::error::{innermost, tls_error};
+use super::error::tls_error;
 use super::part::Resume;
 use crate::data::catalog::Source;
+use crate::remote::{innermost, retry_after};
 
 /// How a try that brought no complete file ended.
 pub(super) enum Failure {
@@ -102,26 +103,4 @@ pub(super) fn content_range(response: &Response) -> (Option<u64>, Option<u64>) {
 
 fn header(response: &Response, name: HeaderName) -> Option<&str> {
     response.headers().get(name)?.to_str().ok()
-}
-
-/// How long `Retry-After` asks to wait: seconds, or a date.
-fn retry_after(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?;
-    let wait = date.timestamp().duration_since(jiff::Timestamp::now());
-    Some(Duration::try_from(wait).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
-        assert_eq!(retry_after("soon"), None);
-    }
 }

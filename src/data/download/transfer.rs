@@ -11,7 +11,6 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT_ENCODING, IF_RANGE, RANGE};
 use reqwest::{Client, Response, StatusCode, redirect};
 
-use super::error::innermost;
 use super::meter::Meter;
 use super::part::Part;
 use super::response::{
@@ -21,6 +20,7 @@ use super::staging::Staging;
 use super::{DownloadError, Options, Recorded};
 use crate::data::catalog::{Entry, Source};
 use crate::jobs::{Cancelled, Context};
+use crate::remote::innermost;
 
 /// How often a wait looks up to see whether it should go on.
 const POLL: Duration = Duration::from_millis(100);

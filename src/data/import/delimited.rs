@@ -48,6 +48,8 @@ pub(super) struct Records<R> {
     expected: usize,
     /// Lines with their numbers that a stray quote seemed to hold, to be read once more.
     again: VecDeque<(u64, Vec<u8>)>,
+    /// Quotes that do not end on their line are text up to this one.
+    text_until: u64,
 }
 
 /// What the spans of a record point into.
@@ -106,6 +108,7 @@ impl<R: Read> Records<R> {
             number: 0,
             expected: 0,
             again: VecDeque::new(),
+            text_until: 0,
         }
     }
 
@@ -168,9 +171,10 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// See [`Lines::ahead`].
+    /// Bytes that are read already, behind the record; see [`Lines::ahead`].
     pub fn ahead(&self) -> usize {
-        self.lines.ahead()
+        let again: usize = self.again.iter().map(|(_, line)| line.len() + 1).sum();
+        again + self.lines.ahead()
     }
 
     /// First line of the record that [`Records::advance`] went to or failed on, from 1.
@@ -184,53 +188,88 @@ impl<R: Read> Records<R> {
     fn unquote(&mut self, separator: u8) -> Result<(), Fault> {
         let mut unquoted = std::mem::take(&mut self.unquoted);
         unquoted.clear();
-        let mut whole = unquoted.feed(self.line(), separator);
+        let whole = unquoted.feed(self.line(), separator);
         self.unquoted = unquoted;
         if whole && !self.unquoted.is_malformed {
             self.held = Held::Unquoted;
             return Ok(());
         }
+        let (number, first) = (self.number, self.line().to_vec());
+        let fields = memchr::memchr_iter(separator, &first).count() + 1;
+        let expected = if self.expected == 0 { fields } else { self.expected };
         // As Spark and MySQL escape a quote: the field has ended, or no line below ends it.
-        let escaped = memmem::find(self.line(), b"\\\"").is_some()
-            && memchr::memchr_iter(separator, self.line()).count() + 1 == self.expected;
-        let mut held = vec![(self.number, self.line().to_vec())];
-        if !whole && escaped {
-            self.unquoted.is_malformed = true;
+        let escaped = memmem::find(&first, b"\\\"").is_some() && fields == expected;
+        // A line that was given back is not the start of another search.
+        if whole || escaped || number <= self.text_until {
+            return self.as_text(first, Vec::new(), separator);
         }
-        while !whole && !self.unquoted.is_malformed {
-            let number = self.number;
-            let more = self.unquoted.text.len() <= MAX_LINE && self.next_line()?;
-            if !more {
-                self.number = held.first().map_or(number, |(number, _)| *number);
-                return Err(Fault::OpenQuote);
-            }
-            held.push((self.number, self.line().to_vec()));
-            whole = self.unquoted.feed(&held[held.len() - 1].1, separator);
-        }
-        let (number, first) = held.remove(0);
+        let mut further = Vec::new();
+        let ended = self.read_on(&mut further, separator)?;
         self.number = number;
-        if !self.unquoted.is_malformed && !self.swallowed(&held, separator) {
-            self.held = Held::Unquoted;
-            return Ok(());
+        let stray = if !ended {
+            look_like_records(&further, separator, expected, 2)
+        } else if self.unquoted.is_malformed {
+            true
+        } else {
+            // The last one has the end of the quote. Text may look like rows for a few lines.
+            let between = &further[..further.len() - 1];
+            let fits = self.unquoted.spans.len() == expected;
+            let least = if fits { between.len().max(10) } else { 2 };
+            look_like_records(between, separator, expected, least)
+        };
+        if stray {
+            self.text_until = further.last().map_or(0, |(last, _)| *last - u64::from(ended));
+            return self.as_text(first, further, separator);
         }
-        for line in held.into_iter().rev() {
-            self.again.push_front(line);
+        if !ended {
+            return Err(Fault::OpenQuote);
         }
-        split_byte(&first, separator, &mut self.spans);
-        self.held = Held::Again(first);
+        self.held = Held::Unquoted;
         Ok(())
     }
 
-    /// Whether `further` lines of a quoted field look like records of their own: most of those between
-    /// its first and its last have as many fields as the first record.
-    fn swallowed(&self, further: &[(u64, Vec<u8>)], separator: u8) -> bool {
-        let Some((_, between)) = further.split_last() else { return false };
-        let like = |line: &[u8]| {
-            self.expected >= 2 && memchr::memchr_iter(separator, line).count() + 1 == self.expected
-        };
-        let alike = between.iter().filter(|(_, line)| like(line)).count();
-        alike >= 2 && 2 * alike > between.len()
+    /// Read lines into `further` until the quoted field ends, or cannot be one; false where it does
+    /// neither within [`MAX_LINE`] or before the end of the file.
+    fn read_on(&mut self, further: &mut Vec<(u64, Vec<u8>)>, separator: u8) -> Result<bool, Fault> {
+        let mut whole = false;
+        while !whole && !self.unquoted.is_malformed {
+            if self.unquoted.text.len() > MAX_LINE || !self.next_line()? {
+                return Ok(false);
+            }
+            let line = self.line().to_vec();
+            whole = self.unquoted.feed(&line, separator);
+            further.push((self.number, line));
+        }
+        Ok(true)
     }
+
+    /// The record is `line` with its quotes; `further` are read once more.
+    fn as_text(
+        &mut self,
+        line: Vec<u8>,
+        further: Vec<(u64, Vec<u8>)>,
+        separator: u8,
+    ) -> Result<(), Fault> {
+        for line in further.into_iter().rev() {
+            self.again.push_front(line);
+        }
+        split_byte(&line, separator, &mut self.spans);
+        self.held = Held::Again(line);
+        Ok(())
+    }
+}
+
+/// Whether at least `least` of `lines`, and more than half, have as many fields as a record.
+fn look_like_records(
+    lines: &[(u64, Vec<u8>)],
+    separator: u8,
+    expected: usize,
+    least: usize,
+) -> bool {
+    let like =
+        |line: &[u8]| expected >= 2 && memchr::memchr_iter(separator, line).count() + 1 == expected;
+    let alike = lines.iter().filter(|(_, line)| like(line)).count();
+    alike >= least && 2 * alike > lines.len()
 }
 
 /// `sep=;`
@@ -448,6 +487,16 @@ mod tests {
         let all = rows(review);
         assert_eq!(all.len(), 3);
         assert_eq!(all[1][1], "Good, but\nlong, slow, dark\nand loud\nat times");
+        // The last one is closed by nothing.
+        assert_eq!(rows(&format!("u,t,r\n1,\"Weird al,5\n{filler}")).len(), 42);
+        // In the first record, where nothing is known of others.
+        assert_eq!(rows(&format!("1,\"Weird al,5\n{filler}2,y\",4\n")).len(), 42);
+        // Reviews whose lines look like rows, for a few lines.
+        let review = "u,t,r\n1,\"Good, but\nlong, slow, dark\nand, so, loud\nend\",5\n2,x,4\n";
+        assert_eq!(rows(review).len(), 3);
+        // Lines that end one quote and open another are looked at once.
+        let reopening = "7,x\",\"3\n".repeat(20_000);
+        assert_eq!(rows(&format!("u,t,r\n1,\"a,5\n{reopening}")).len(), 20_002);
         // Numbers are those of the lines.
         let mut records = Records::new(text.as_bytes(), Format::Delimited(b','));
         let mut numbers = Vec::new();
@@ -466,7 +515,7 @@ mod tests {
 
     #[test]
     fn an_open_quote_is_a_fault_at_the_line_it_opens_and_in_linear_time() {
-        let text = format!("a,b\n\"c,d\n{}", "e,f\n".repeat(1_000_000));
+        let text = format!("a,b\n\"c,d\n{}", "words\n".repeat(1_000_000));
         let mut records = Records::new(text.as_bytes(), Format::Delimited(b','));
         assert!(records.advance().unwrap());
         assert!(matches!(records.advance(), Err(Fault::OpenQuote)));

@@ -30,12 +30,16 @@ pub enum ImportError {
     Io { path: PathBuf, line: u64, source: io::Error },
 
     #[error(
-        "{}: no interactions in this folder; it should hold ratings.dat, ratings.csv, u.data, a \
+        "{}: no interactions in this folder{found}; it should hold ratings.dat, ratings.csv, u.data, a \
          single .inter file or a single data file (each also as .gz), or give the path of the \
          file itself",
         path.display()
     )]
-    NothingInFolder { path: PathBuf },
+    NothingInFolder {
+        path: PathBuf,
+        /// ` (it has a.csv, b.csv)`; empty where it has no files.
+        found: String,
+    },
 
     #[error("{}: the file is empty; choose a file with one interaction a line", path.display())]
     Empty { path: PathBuf },

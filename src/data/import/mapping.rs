@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::ImportError;
 use super::probe::Probe;
-use super::rows::{ROWS_A_BAD_ROW, rating};
+use super::rows::{most_bad, rating};
 use super::time::iso;
 
 /// What a column can be.
@@ -264,7 +264,7 @@ pub(super) fn guess(columns: &[String], has_header: bool, rows: &[Vec<Vec<u8>>])
     let rating = mapping.rating.filter(|name| {
         let column = find(columns, name).unwrap_or(usize::MAX);
         let bad = |row: &&Vec<Vec<u8>>| row.get(column).is_some_and(|v| rating(v).is_none());
-        rows.iter().filter(bad).count() * ROWS_A_BAD_ROW as usize <= rows.len()
+        rows.iter().filter(bad).count() as u64 <= most_bad(rows.len() as u64)
     });
     Mapping { rating, ..mapping }
 }
@@ -392,7 +392,7 @@ mod tests {
             let row: Vec<Vec<u8>> =
                 line.split(',').map(|field| field.as_bytes().to_vec()).collect();
             let columns: Vec<String> = (1..=row.len()).map(|at| format!("#{at}")).collect();
-            guess(&columns, false, &[row]).to_string()
+            guess(&columns, false, &[row.clone(), row.clone(), row]).to_string()
         };
         // Dates are no items, wherever they stand.
         assert_eq!(guessed("1,2014-04-07T10:51:09.277Z,214536502"), "user=#1,item=#3,time=#2");

@@ -74,7 +74,8 @@ pub fn import<E>(
                 "There are no names, so columns are taken by their place; map them where that is wrong".to_owned(),
             );
         }
-        if mapping::guess(columns, has_header, &[]).rating != mapping.rating {
+        let named = mapping::guess(columns, has_header, &[]).rating.is_some();
+        if named && mapping.rating.is_none() {
             report.notes.push("Ratings are left out: too many of them are no numbers".to_owned());
         }
     }

@@ -104,7 +104,7 @@ impl Probe {
                 Ok(true) => {}
                 Ok(false) => break,
                 // The record goes on beyond the head.
-                Err(Fault::OpenQuote) if !whole && !rows.is_empty() => break,
+                Err(Fault::OpenQuote) if !whole && rows.len() >= 2 => break,
                 Err(fault) => return Err(ImportError::at(path, records.number(), false, fault)),
             }
             if rows.is_empty() {

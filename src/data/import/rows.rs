@@ -15,7 +15,7 @@ use crate::jobs::Context;
 
 /// Bad rows are skipped while they are at most one in this many, rounded up: one bad row is
 /// forgiven in any file.
-pub(super) const ROWS_A_BAD_ROW: u64 = 100;
+const ROWS_A_BAD_ROW: u64 = 100;
 /// After this many rows a file with more bad rows than good ones is refused at once.
 const EARLY_ROWS: u64 = 100;
 /// Bad rows that are kept as examples.
@@ -97,6 +97,11 @@ pub(super) fn read<E>(
         return Err(account.refusal());
     }
     Ok(Read { columns, users, items, report: account.report })
+}
+
+/// How many of `rows` may be bad.
+pub(super) fn most_bad(rows: u64) -> u64 {
+    rows.div_ceil(ROWS_A_BAD_ROW)
 }
 
 /// What is wrong with a row.
@@ -230,11 +235,7 @@ impl<'a> Account<'a> {
 
     /// Refuse where more rows are bad than may be among `rows`.
     fn judge(&self, rows: u64) -> Result<(), ImportError> {
-        if self.report.skipped > rows.div_ceil(ROWS_A_BAD_ROW) {
-            Err(self.refusal())
-        } else {
-            Ok(())
-        }
+        if self.report.skipped > most_bad(rows) { Err(self.refusal()) } else { Ok(()) }
     }
 
     fn judge_early(&self) -> Result<(), ImportError> {

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use flate2::read::MultiGzDecoder;
 
 use super::ImportError;
+use super::mapping::listed;
 
 /// Names of interaction files, the surest first; each may end in `.gz` as well.
 const RATINGS: [&str; 4] = ["ratings.dat", "ratings.csv", "ratings.tsv", "u.data"];
@@ -97,7 +98,12 @@ pub(super) fn what_it_is(path: &Path) -> &'static str {
 pub(super) fn what_text_it_is(head: &[u8]) -> Option<&'static str> {
     let begin = head.trim_ascii_start();
     let first = begin.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    if begin.starts_with(b"{") || begin.starts_with(b"[{") || first.trim_ascii() == b"[" {
+    let opens = |text: &[u8]| {
+        let inside = text.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+        inside.is_some_and(|inside| inside.is_empty() || inside.starts_with(b"\""))
+    };
+    let list = first.strip_prefix(b"[").map(<[u8]>::trim_ascii);
+    if opens(first) || list.is_some_and(|inside| inside.is_empty() || opens(inside)) {
         return Some(
             "this is JSON; write it as CSV, in pandas for example with \
              pd.read_json(FILE, lines=True).to_csv(\"data.csv\", index=False)",
@@ -126,7 +132,12 @@ pub(super) fn find_ratings(path: &Path) -> Result<PathBuf, ImportError> {
             return Ok(found.clone());
         }
     }
-    Err(ImportError::NothingInFolder { path: path.to_owned() })
+    let names: Vec<String> = files.iter().map(|file| file_name(file)).collect();
+    let found = match names.is_empty() {
+        true => String::new(),
+        false => format!(" (it has {})", listed(&names)),
+    };
+    Err(ImportError::NothingInFolder { path: path.to_owned(), found })
 }
 
 fn pick_ratings(files: &[PathBuf]) -> Option<&PathBuf> {

@@ -215,10 +215,17 @@ pub(super) fn iso(field: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(field).ok()?;
     // Ids such as `2013` are no dates; the shortest date is 2013-04-01.
     let zone = text.get(10..)?;
-    // Names of zones would be passed over.
-    if zone.contains('[') {
-        return None;
-    }
+    // The name of a zone would be passed over; beside an offset it adds nothing.
+    let (text, zone) = match text.split_once('[') {
+        None => (text, zone),
+        Some((time, _)) => {
+            let zone = time.get(10..)?;
+            if !zone.contains(['+', '-', 'Z']) {
+                return None;
+            }
+            (time, zone)
+        }
+    };
     let slashes = text.as_bytes()[4] == b'/' && text.as_bytes()[7] == b'/';
     let spaced = zone.contains(" +") || zone.contains(" -");
     let tidied = (slashes || spaced).then(|| {
@@ -302,6 +309,7 @@ mod tests {
             "2013-04-04T00:45:07+02:00",
             "2013-04-03 18:45:07-04",
             "2013/04/03 22:45:07",
+            "2013-04-04T00:45:07+02:00[Europe/Rome]",
             "2013-04-04 00:45:07 +0200",
         ] {
             assert_eq!(read(TimeKind::Iso, text), Ok(SECOND * 1000), "{text}");
