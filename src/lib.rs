@@ -20,6 +20,7 @@
 //! | [`evaluation`] | ranking metrics, intervals, significance, calibration, the quality–cost frontier | routing |
 //! | [`routing`] | uncertainty, budget, the router's decision: no tensors, no I/O, no clock | settings |
 //! | [`data`] | events, importers, the built-in set, catalogue, filters, splits | jobs, settings |
+//! | `remote` | what servers of others say, and why they cannot be asked | nobody |
 //! | `exponential` | eˣ that vectorises, for scores and activations | nobody |
 //! | [`jobs`] | long work: progress, events, pause, cancel | nobody |
 //! | [`settings`] | every setting once; presets and config files | nobody |
@@ -44,6 +45,7 @@ pub mod figures;
 pub mod jobs;
 pub mod language;
 pub mod reasoning;
+mod remote;
 pub mod routing;
 pub mod runs;
 pub mod serving;

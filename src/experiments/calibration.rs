@@ -65,7 +65,7 @@ struct Side {
     confidence: f64,
     /// Mean over seeds.
     ece: f64,
-    /// Of the first seed's queries, drawn again.
+    /// Of the queries, drawn again, and of the seeds.
     ece_ci95: Option<[f64; 2]>,
     /// Of all seeds' predictions together.
     diagram: Reliability,
@@ -205,7 +205,10 @@ fn side(seeds: &[Answers], resamples: usize, seed: u64) -> Side {
         confidence: mean_over(&confidences).mean,
         ece,
         ece_ci95: interval.map(|[low, high]| {
-            [(ece - wider(ece - (low - added))).max(0.0), ece + wider(high - added - ece)]
+            [
+                (ece - wider(ece - (low - added))).max(0.0),
+                (ece + wider(high - added - ece)).min(1.0),
+            ]
         }),
         diagram: reliability(&all, BINS),
     }
@@ -358,6 +361,27 @@ mod tests {
         let [low, high] = side.ece_ci95.unwrap();
         assert!(low < side.ece && side.ece < high, "{low} {} {high}", side.ece);
         assert!(low >= 0.0 && high < side.ece + 0.05, "{low} {} {high}", side.ece);
+    }
+
+    #[test]
+    fn seeds_that_disagree_widen_the_interval_to_hold_them() {
+        // Right in as many of a hundred as the seed says, and as sure each time.
+        let seed = |right: usize| -> Answers {
+            let said =
+                |query: usize| Said { confidence: 0.3, correct: query % 100 < right, nll: 1.0 };
+            (0..2000).map(said).collect()
+        };
+        let alike = side(&[seed(20), seed(20), seed(20)], 200, 7);
+        let apart = side(&[seed(10), seed(20), seed(28)], 200, 7);
+        let [low, high] = apart.ece_ci95.unwrap();
+        // Errors of 0.2, 0.1 and 0.02; Student's t of two degrees of freedom.
+        let mean: f64 = 0.32 / 3.0;
+        let deviation = [0.2, 0.1, 0.02].map(|ece: f64| (ece - mean).powi(2)).iter().sum::<f64>();
+        let half = 4.3027 * (deviation / 2.0 / 3.0).sqrt();
+        assert!((apart.ece - mean).abs() < 0.01, "{}", apart.ece);
+        assert!(high - apart.ece > half && low == 0.0, "{low} {high} {half}");
+        let [low, high] = alike.ece_ci95.unwrap();
+        assert!(high - low < 0.06, "{low} {high}");
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Rung {
 /// A model under one step.
 struct Stepped {
     rung: Rung,
-    /// Steps of a gap that is not zero, on average over the histories of all queries.
+    /// Steps of a gap that is not zero, on average over the histories of all queries and seeds.
     steps: f64,
     hr10: Estimate,
     ndcg10: Estimate,
@@ -106,20 +106,25 @@ pub fn run(inputs: &Inputs, context: &Context<Event>) -> Result<Measured, Experi
     })
 }
 
-/// Model time of every gap of the test queries' histories that is not zero.
-fn gaps(subjects: &Subjects, run: &Trained) -> Vec<f32> {
-    let warp = TimeWarp::learned(&run.config.model, &run.weights);
+/// Steps of a gap that is not zero under each of `paces`, on average over the gaps of the test queries'
+/// histories and the runs; NaN where there is none.
+fn steps_a_gap(subjects: &Subjects, runs: &[Trained], paces: &[Pace]) -> Vec<f64> {
     let (data, split) = (&subjects.prepared.data, &subjects.prepared.split);
-    let batches = split.test.chunks(CHUNK).map(|queries| {
-        let batch = batch_of(data, queries, queries.len(), split.input_len, warp);
-        let flowed = if run.config.model.query_gap { split.input_len } else { split.input_len - 1 };
-        batch.dt[..flowed * queries.len()].to_vec()
-    });
-    batches.flatten().filter(|gap| *gap > 0.0).collect()
-}
-
-fn steps_a_gap(gaps: &[f32], pace: Pace) -> f64 {
-    gaps.iter().map(|&gap| pace.over(gap).0 as f64).sum::<f64>() / gaps.len().max(1) as f64
+    let (mut steps, mut gaps) = (vec![0usize; paces.len()], 0usize);
+    for run in runs {
+        // The scale of time may be learned, in each seed another.
+        let warp = TimeWarp::learned(&run.config.model, &run.weights);
+        let flowed = split.input_len - usize::from(!run.config.model.query_gap);
+        for queries in split.test.chunks(CHUNK) {
+            let batch = batch_of(data, queries, queries.len(), split.input_len, warp);
+            for &gap in batch.dt[..flowed * queries.len()].iter().filter(|gap| **gap > 0.0) {
+                gaps += 1;
+                let each = steps.iter_mut().zip(paces);
+                each.for_each(|(steps, pace)| *steps += pace.over(gap).0);
+            }
+        }
+    }
+    steps.into_iter().map(|steps| steps as f64 / gaps as f64).collect()
 }
 
 /// A seed's answers with some steps.
@@ -139,14 +144,17 @@ fn measure(
     if !settings.solver.takes_steps() {
         return Ok(Vec::new());
     }
-    let (trained, gaps) = (Pace::of(settings), gaps(subjects, first));
-    let own = steps_a_gap(&gaps, trained);
-    let ladder: Vec<(Rung, f64)> = RUNGS
-        .into_iter()
-        .map(|rung| (rung, steps_a_gap(&gaps, rung.pace(trained))))
-        // One step a gap already: it cannot be longer.
-        .filter(|(rung, steps)| *rung == Rung::Trained || *steps != own)
-        .collect();
+    let trained = Pace::of(settings);
+    let steps = steps_a_gap(subjects, &model.seeds, &RUNGS.map(|rung| rung.pace(trained)));
+    let mut ladder: Vec<(Rung, f64)> = RUNGS.into_iter().zip(steps).collect();
+    // The nearest to those trained with, of coarser ones that take the same steps: with one step a gap none
+    // can be longer.
+    let own = ladder.iter().position(|(rung, _)| *rung == Rung::Trained).unwrap_or(0);
+    for coarser in (0..own).rev() {
+        if ladder[coarser].1 == ladder[coarser + 1].1 {
+            ladder.remove(coarser);
+        }
+    }
     // `answers[seed][step]`.
     let mut answers = Vec::new();
     for run in &model.seeds {

@@ -10,6 +10,7 @@ use super::address::{Key, chat_url, is_loopback, key};
 use super::prices::MOST_TOKENS;
 use super::prompt::Prompt;
 use super::{Failure, ReasonError};
+use crate::remote::{innermost, retry_after};
 use crate::settings::ReasonerSettings;
 
 /// Longest body that is read, in bytes. An answer of ten items has a few thousand.
@@ -139,8 +140,8 @@ impl Endpoint {
             }
         };
         let status = response.status();
-        let retry_after = response.headers().get(RETRY_AFTER);
-        let retry_after = retry_after.and_then(|wait| wait.to_str().ok()).and_then(retry_after_of);
+        let wait = response.headers().get(RETRY_AFTER);
+        let retry_after = wait.and_then(|wait| wait.to_str().ok()).and_then(retry_after);
         let body = self.body(response).await;
         if !status.is_success() {
             let failure = self.refused(status, body.as_deref().unwrap_or_default());
@@ -259,25 +260,6 @@ fn counted(value: &serde_json::Value) -> Option<[u64; 2]> {
     Some([tokens("prompt_tokens")?, tokens("completion_tokens")?])
 }
 
-/// How long `Retry-After` asks to wait: seconds, or a date.
-fn retry_after_of(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?;
-    let wait = date.timestamp().duration_since(jiff::Timestamp::now());
-    Some(Duration::try_from(wait).unwrap_or_default())
-}
-
-/// The innermost cause: the outer ones only say that something failed, and where.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut inner = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,13 +301,6 @@ mod tests {
         }
         let broken = Endpoint::new(&settings, |_| Some("sk-sec\u{0}ret".to_owned())).unwrap_err();
         assert!(!format!("{broken} {broken:?}").contains("sk-sec"), "{broken}");
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(retry_after_of("7"), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after_of("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
-        assert_eq!(retry_after_of("soon"), None);
     }
 
     #[test]

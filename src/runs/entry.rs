@@ -22,9 +22,9 @@ pub(super) const SUMMARY_LIMIT: u64 = 16 << 20;
 pub enum RunState {
     /// Its summary is written.
     Done,
-    /// A process holds it, and nothing was measured since: others of its plan train first.
+    /// A process holds it and has measured nothing yet, as a rule since others of its plan train first.
     Waiting,
-    /// A process holds it.
+    /// A process holds it and has measured something.
     Running,
     /// Nobody holds it and it has no summary: it can be resumed or deleted.
     Interrupted,

@@ -61,8 +61,9 @@ impl RunDir {
                 Err(TryLockError::Error(error)) => return Err(RunError::io(&lock_path)(error)),
             }
         }
-        // Tells who lists the runs when it was taken; where it cannot be kept, nothing else depends on it.
-        let _ = lock.set_modified(std::time::SystemTime::now());
+        // Tells who lists the runs when it was taken, by the clock that stamps the other files; where it
+        // cannot be kept, nothing else depends on it.
+        let _ = (&lock).write_all(b"\n");
         remove_temporaries(&path).map_err(RunError::io(&path))?;
         let checkpoint = path.join(CHECKPOINT);
         if checkpoint.is_dir() {

@@ -42,7 +42,8 @@ pub struct RunSummary {
     #[serde(deserialize_with = "null_is_nan")]
     pub train_loss: f64,
     pub train_seconds: f64,
-    /// Largest relative change of the test states when every solver step is halved; 0 for `gru`.
+    /// Largest relative change of the test states (of about a thousand, taken evenly) when every solver
+    /// step is halved; 0 for `gru`.
     #[serde(default, deserialize_with = "null_is_nan")]
     pub step_halving_error: f64,
     pub latency: Option<LatencyRecord>,

@@ -15,6 +15,8 @@ use crate::settings::ModelSettings;
 
 /// Queries that one core scores at once.
 const ROWS: usize = 32;
+/// Queries whose steps are halved, at most.
+const HALVED: usize = 1000;
 /// Scores held at once, about: 256 MiB.
 const SCORES: usize = 1 << 26;
 
@@ -71,16 +73,19 @@ impl<'a> Scorer<'a> {
         Self { pace, ..self }
     }
 
-    /// Largest relative change of the states of `queries` when every step is halved: how far the
-    /// solver's own error is from negligible, or how far a closed form is from a flow. 0 without one.
+    /// Largest relative change of the states of `queries`, or of about a thousand taken evenly, when
+    /// every step is halved: how far the solver's own error is from negligible, or how far a closed form
+    /// is from a flow. 0 without one, NaN where a state is not finite.
     pub fn step_halving_error(&self, data: &Dataset, queries: &[Query]) -> f64 {
         let Model::Packed(system) = &self.model else { return 0.0 };
         if !self.settings.solver.flows() {
             return 0.0;
         }
+        let every = queries.len().div_ceil(HALVED).max(1);
+        let queries: Vec<Query> = queries.iter().step_by(every).copied().collect();
         let halved = self.pace.finer(2);
         let share = queries.len().div_ceil(self.threads).max(1);
-        let changes = shared(queries, share, |queries| {
+        let changes = shared(&queries, share, |queries| {
             let [mut own, mut halved] = [self.pace, halved].map(|pace| system.workspace_at(pace));
             let of = |workspace: &mut Workspace, queries: &[Query]| {
                 states(system, self.settings, data, queries, workspace)
@@ -94,7 +99,12 @@ impl<'a> Scorer<'a> {
             }
             changes
         });
-        changes.into_iter().fold(0.0, f64::max)
+        // A maximum passes over what is no number.
+        changes.into_iter().fold(0.0, |most, change| match change.is_nan() {
+            true => f64::NAN,
+            false if most.is_nan() => most,
+            false => most.max(change),
+        })
     }
 
     /// Queries that are scored at once: a few for every thread, at most `wanted`, and fewer where the

@@ -11,6 +11,7 @@ use super::{App, Options};
 use crate::runs::RunState;
 use crate::training::trainer::lost::lose_device;
 
+mod runs;
 mod settings;
 
 struct Window {

@@ -11,6 +11,7 @@ use crate::jobs::detached;
 use crate::serving::http::token_from_environment;
 use crate::serving::people::held_out;
 use crate::serving::traffic::{TrafficPlan, run};
+use crate::settings::TrafficPattern;
 use crate::training::{Prepared, TrainEvent};
 
 pub fn traffic(options: &TrafficOptions, common: &Common) -> Result<()> {
@@ -50,7 +51,8 @@ pub fn traffic(options: &TrafficOptions, common: &Common) -> Result<()> {
     } else {
         println!("{}", report.to_text());
     }
-    if report.warned > 0 && !common.quiet {
+    // Chaotic requests are unusual on purpose.
+    if report.warned > 0 && report.pattern != TrafficPattern::Chaotic && !common.quiet {
         note!(
             "answers with warnings: where the served run is another one, it does not know the items; give \
              `--run` as for `serve`"

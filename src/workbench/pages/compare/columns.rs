@@ -121,9 +121,7 @@ pub fn all() -> Vec<ColumnInfo> {
 /// What the column of facts `id` holds.
 fn about(id: &str) -> &'static str {
     match id {
-        "state" => {
-            "Done, running, waiting for others of its plan, interrupted (can be resumed) or broken"
-        }
+        "state" => "Done, running, waiting (not begun yet), interrupted (can be resumed) or broken",
         "ndcg10" => "Discounted gain of the ten best on the test requests, and its 95 % interval",
         "hr10" => "Share of test requests whose item is among the ten best, and its 95 % interval",
         "ceiling" => {
