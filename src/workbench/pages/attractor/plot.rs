@@ -151,13 +151,17 @@ impl AttractorPage {
         }
         let frame = *canvas.transform.frame();
         let font = FontId::proportional(theme::SMALL);
-        for (row, (mark, name)) in names.into_iter().enumerate() {
-            let at = frame.left_top() + vec2(4.5 * UNIT, (3.5 + 4.5 * row as f32) * UNIT);
-            let galley = ui.painter().layout_no_wrap(name, font.clone(), canvas.palette.text);
+        let lay_out =
+            |name: String| ui.painter().layout_no_wrap(name, font.clone(), canvas.palette.text);
+        let rows: Vec<_> = names.into_iter().map(|(mark, name)| (mark, lay_out(name))).collect();
+        let widest = rows.iter().map(|(_, galley)| galley.size().x).fold(0.0, f32::max);
+        let size = vec2(widest + 9.5 * UNIT, (4.5 * rows.len() as f32 + 1.0) * UNIT);
+        let ground = egui::Rect::from_min_size(frame.left_top() + vec2(UNIT, UNIT), size);
+        ui.painter().rect_filled(ground, 3.0, canvas.palette.card.gamma_multiply(0.8));
+        for (row, (mark, galley)) in rows.into_iter().enumerate() {
+            let at = ground.left_top() + vec2(4.0 * UNIT, (2.75 + 4.5 * row as f32) * UNIT);
             let anchor = at + vec2(4.0 * UNIT, 0.0);
             let rect = Align2::LEFT_CENTER.anchor_size(anchor, galley.size());
-            let ground = rect.with_min_x(at.x - 3.0 * UNIT).expand2(vec2(UNIT, 2.0));
-            ui.painter().rect_filled(ground, 3.0, canvas.palette.card.gamma_multiply(0.8));
             mark.paint(ui.painter(), at, canvas.palette);
             ui.painter().galley(rect.min, galley, canvas.palette.text);
         }

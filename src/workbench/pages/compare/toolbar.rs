@@ -104,7 +104,7 @@ impl ComparePage {
             column_menu(ui, choice);
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                 let text = match (self.selected.len(), &self.baseline) {
-                    (0, None) => "Click a run; Ctrl-click for more".to_owned(),
+                    (0, None) => "Click a run; Shift or Ctrl for more".to_owned(),
                     (0, Some(_)) => "Differences to the baseline".to_owned(),
                     (n, _) => format!("{n} selected"),
                 };

@@ -68,8 +68,8 @@ pub fn ui(ui: &mut Ui, session: &mut Session, error: &mut Option<String>, loadin
 fn nothing_left_ui(ui: &mut Ui, session: &mut Session, raw: &Dataset, loading: bool) {
     let filters = &session.config.data;
     let text = format!(
-        "The file has {} events, but no user with {} and more of items with {} and more{}. Lower the filters \
-         at the left and apply them.",
+        "There are {} events, but no user with {} or more of items with {} or more{}. Lower the filters at the \
+         left and apply them.",
         format::count(raw.events() as u64),
         filters.min_user_events,
         filters.min_item_events,
