@@ -324,12 +324,17 @@ fn an_endless_line_fails_fast() {
 }
 
 #[test]
-fn a_quote_left_open_is_told_where_it_opens() {
-    let mut text = "user,item,time\n1,2,1365029107\n1,\"2,1365029107\n".to_owned();
-    for i in 0..200_000 {
-        writeln!(text, "{i},2,1365029107").unwrap();
-    }
-    says(&load_text("a.csv", text).unwrap_err(), &["a quote opens on line 3"]);
+fn a_quote_left_open_is_text_above_rows_and_told_where_it_opens_above_anything_else() {
+    let text = |line: &dyn Fn(usize) -> String| {
+        let mut text = "user,item,time\n1,2,1365029107\n1,\"2,1365029107\n".to_owned();
+        (0..200_000).for_each(|i| writeln!(text, "{}", line(i)).unwrap());
+        text
+    };
+    let data = load_text("a.csv", text(&|i| format!("{i},2,1365029107"))).unwrap();
+    assert_eq!((data.report.rows, data.report.skipped), (200_002, 0));
+    assert!(data.item_ids.iter().any(|id| id == "\"2"), "{:?}", data.item_ids);
+    let error = load_text("a.csv", text(&|i| format!("words {i}"))).unwrap_err();
+    says(&error, &["a quote opens on line 3"]);
 }
 
 #[test]

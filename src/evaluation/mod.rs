@@ -25,5 +25,6 @@ pub use frontier::{Frontier, frontier};
 pub use intervals::{Comparison, Estimate, compare, mean_metric, mean_over, wilson};
 pub use latency::{Latency, percentile};
 pub use multiple::holm;
+pub use precision::t_975;
 pub use ranking::{hit, ndcg, rank, reciprocal_rank};
 pub use selective::{aurc, risk_coverage};

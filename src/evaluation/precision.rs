@@ -68,8 +68,7 @@ impl Precision {
 
     /// The 95 % interval around `mean`; `None` where it is not finite.
     pub fn interval(self, mean: f64) -> Option<[f64; 2]> {
-        let t = StudentsT::new(0.0, 1.0, self.df).ok()?.inverse_cdf(0.975);
-        let half = t * self.se;
+        let half = t_975(self.df)? * self.se;
         (mean.is_finite() && half.is_finite()).then_some([mean - half, mean + half])
     }
 
@@ -86,4 +85,10 @@ impl Precision {
         let p = 2.0 * t.cdf(-(mean / self.se).abs());
         p.is_finite().then(|| p.min(1.0))
     }
+}
+
+/// How many standard errors a mean is within, 95 times of 100: Student's t of `df` degrees of freedom; `None`
+/// where they are not above 0.
+pub fn t_975(df: f64) -> Option<f64> {
+    Some(StudentsT::new(0.0, 1.0, df).ok()?.inverse_cdf(0.975))
 }

@@ -1,15 +1,13 @@
 //! Calibration: whether a model's probabilities mean what they say, before and after a temperature
 //! that is fitted on the validation queries.
 
-use statrs::distribution::{ContinuousCDF as _, StudentsT};
-
 use super::catalog::{About, Measured};
 use super::subjects::{Subjects, Trained};
 use super::{Column, Curve, Event, ExperimentError, Figure, Findings, Inputs, Measure, Row};
 use crate::data::split::Query;
 use crate::evaluation::{
     Comparison, Estimate, Reliability, bootstrap, compare, fit_temperature, mean_metric, mean_over,
-    reliability,
+    reliability, t_975,
 };
 use crate::figures::Color;
 use crate::jobs::Context;
@@ -217,10 +215,10 @@ fn side(seeds: &[Answers], resamples: usize, seed: u64) -> Side {
 /// Half-width of the 95 % interval of the mean over seeds (Student's t); 0 of one seed.
 fn between_seeds(values: &[f64]) -> f64 {
     let n = values.len() as f64;
-    let Ok(t) = StudentsT::new(0.0, 1.0, n - 1.0) else { return 0.0 };
+    let Some(t) = t_975(n - 1.0) else { return 0.0 };
     let mean = values.iter().sum::<f64>() / n;
     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    t.inverse_cdf(0.975) * (variance / n).sqrt()
+    t * (variance / n).sqrt()
 }
 
 const SIDES: [&str; 2] = ["as trained", "scaled"];

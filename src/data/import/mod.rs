@@ -2,10 +2,11 @@
 //! complaint.
 //!
 //! The layers, from the disk up: `source` finds the files and opens them, gunzipping where needed;
-//! `lines` cuts bytes into lines of bounded length; `delimited` cuts lines into fields; `probe`
-//! looks at the first lines to tell format, columns and header; `mapping` says which column is
-//! what; `time` reads clocks; `ids` numbers the ids; `rows` runs over the file and keeps account
-//! of bad rows; `items` adds titles and genres.
+//! `lines` cuts bytes into lines of bounded length; `delimited` cuts lines into fields, with
+//! `quotes` where there are any; `probe` looks at the first lines to tell format, columns and
+//! header; `mapping` says which column is what, by `names` where nobody did; `time` reads clocks;
+//! `ids` numbers the ids; `rows` runs over the file and keeps account of bad rows; `items` adds
+//! titles and genres.
 
 mod delimited;
 mod error;
@@ -13,7 +14,9 @@ mod ids;
 mod items;
 mod lines;
 mod mapping;
+mod names;
 mod probe;
+mod quotes;
 mod rows;
 mod source;
 mod time;

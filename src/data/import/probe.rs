@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::delimited::{Format, Records, detect};
 use super::lines::{Fault, Lines};
-use super::mapping::{ITEM, Mapping, by_name, guess, resolve};
+use super::mapping::{Mapping, guess, resolve};
+use super::names::{ITEM, by_name};
 use super::time::{TimeKind, iso, number, recognise};
 use super::{ImportError, ImportOptions, source};
 

@@ -3,7 +3,7 @@
 //! Nothing here knows of a window. Smoothing comes before thinning, so that a chart shows the same
 //! line at every width.
 
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use crate::evaluation::t_975;
 
 /// What lies along the x axis.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -182,12 +182,7 @@ fn extent(values: &[f64]) -> Option<(f64, f64)> {
 
 /// Two-sided 95 % quantiles of Student's t for the mean of 0..=`most` values.
 fn quantiles(most: usize) -> Vec<f64> {
-    (0..=most)
-        .map(|n| {
-            let freedom = n.saturating_sub(1) as f64;
-            StudentsT::new(0.0, 1.0, freedom).map_or(0.0, |t| t.inverse_cdf(0.975))
-        })
-        .collect()
+    (0..=most).map(|n| t_975(n.saturating_sub(1) as f64).unwrap_or(0.0)).collect()
 }
 
 /// Reads a curve at rising positions.
