@@ -100,11 +100,10 @@ impl<'a> Scorer<'a> {
             changes
         });
         // A maximum passes over what is no number.
-        changes.into_iter().fold(0.0, |most, change| match change.is_nan() {
+        match changes.iter().any(|change| change.is_nan()) {
             true => f64::NAN,
-            false if most.is_nan() => most,
-            false => most.max(change),
-        })
+            false => changes.into_iter().fold(0.0, f64::max),
+        }
     }
 
     /// Queries that are scored at once: a few for every thread, at most `wanted`, and fewer where the

@@ -63,6 +63,16 @@ enum Held {
     Again(Vec<u8>),
 }
 
+impl Held {
+    /// The line that the record begins with, where `lines` are at the one that was read last.
+    fn line<'a, R: Read>(&'a self, lines: &'a Lines<R>) -> &'a [u8] {
+        match self {
+            Self::Again(line) => line,
+            Self::Line | Self::Unquoted => lines.line(),
+        }
+    }
+}
+
 /// One record, borrowed from [`Records`].
 #[derive(Clone, Copy)]
 pub(super) struct Record<'a> {
@@ -122,10 +132,7 @@ impl<R: Read> Records<R> {
                 break;
             }
         }
-        let line = match &self.held {
-            Held::Again(line) => line.as_slice(),
-            Held::Line | Held::Unquoted => self.lines.line(),
-        };
+        let line = self.held.line(&self.lines);
         match self.format {
             Format::MovieLens => split_double_colon(line, &mut self.spans),
             Format::RecBole | Format::Delimited(b'\t') => {
@@ -155,10 +162,7 @@ impl<R: Read> Records<R> {
     }
 
     fn line(&self) -> &[u8] {
-        match &self.held {
-            Held::Again(line) => line,
-            Held::Line | Held::Unquoted => self.lines.line(),
-        }
+        self.held.line(&self.lines)
     }
 
     /// The record that [`Records::advance`] went to.
@@ -184,10 +188,8 @@ impl<R: Read> Records<R> {
     /// quotes around fields (`"Weird al`, `"Vinyl 12\""`), they are part of the text, and the line is a
     /// record by itself.
     fn unquote(&mut self, separator: u8) -> Result<(), Fault> {
-        let mut unquoted = std::mem::take(&mut self.unquoted);
-        unquoted.clear();
-        let whole = unquoted.feed(self.line(), separator);
-        self.unquoted = unquoted;
+        self.unquoted.clear();
+        let whole = self.unquoted.feed(self.held.line(&self.lines), separator);
         if whole && !self.unquoted.is_malformed {
             self.held = Held::Unquoted;
             return Ok(());
@@ -199,7 +201,8 @@ impl<R: Read> Records<R> {
         let escaped = memmem::find(&first, b"\\\"").is_some() && fields == expected;
         // A line that was given back is not the start of another search.
         if whole || escaped || number <= self.text_until {
-            return self.as_text(first, Vec::new(), separator);
+            self.as_text(first, Vec::new(), separator);
+            return Ok(());
         }
         let mut further = Vec::new();
         let ended = self.read_on(&mut further, separator)?;
@@ -217,7 +220,8 @@ impl<R: Read> Records<R> {
         };
         if stray {
             self.text_until = further.last().map_or(0, |(last, _)| *last - u64::from(ended));
-            return self.as_text(first, further, separator);
+            self.as_text(first, further, separator);
+            return Ok(());
         }
         if !ended {
             return Err(Fault::OpenQuote);
@@ -242,18 +246,12 @@ impl<R: Read> Records<R> {
     }
 
     /// The record is `line` with its quotes; `further` are read once more.
-    fn as_text(
-        &mut self,
-        line: Vec<u8>,
-        further: Vec<(u64, Vec<u8>)>,
-        separator: u8,
-    ) -> Result<(), Fault> {
+    fn as_text(&mut self, line: Vec<u8>, further: Vec<(u64, Vec<u8>)>, separator: u8) {
         for line in further.into_iter().rev() {
             self.again.push_front(line);
         }
         split_byte(&line, separator, &mut self.spans);
         self.held = Held::Again(line);
-        Ok(())
     }
 }
 

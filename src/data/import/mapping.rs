@@ -158,7 +158,7 @@ pub(super) fn listed(columns: &[String]) -> String {
 /// # Errors
 /// A column that is not there, could not be guessed, or is taken for two things.
 pub(super) fn resolve(mapping: &Mapping, probe: &Probe) -> Result<Roles, ImportError> {
-    let guessed = guess(&probe.columns, probe.has_header, &probe.rows);
+    let guessed = probe.guess();
     let column = |role: Role, given: &str, guessed: &str| {
         let (path, line) = (probe.path.clone(), probe.first_line);
         let columns = listed(&probe.columns);

@@ -62,8 +62,7 @@ pub fn import<E>(
     context.progress(Some(0.0), format!("Looking at {}", source::file_name(&ratings)));
     let probe = Probe::read(&ratings, options.format)?;
     let given = options.mapping.clone();
-    let mapping =
-        given.unwrap_or_else(|| mapping::guess(&probe.columns, probe.has_header, &probe.rows));
+    let mapping = given.unwrap_or_else(|| probe.guess());
     let roles = mapping::resolve(&mapping, &probe)?;
     let clock = probe.clock(roles.time)?;
 

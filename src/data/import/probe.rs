@@ -54,7 +54,7 @@ pub fn preview_with(path: &Path, options: &ImportOptions) -> Result<Preview, Imp
     let ratings = source::find_ratings(path)?;
     let probe = Probe::read(&ratings, options.format)?;
     let mapping = options.mapping.clone();
-    let mapping = mapping.unwrap_or_else(|| guess(&probe.columns, probe.has_header, &probe.rows));
+    let mapping = mapping.unwrap_or_else(|| probe.guess());
     let time = resolve(&mapping, &probe).and_then(|roles| probe.clock(roles.time));
     let show = |field: &Vec<u8>| lossy(field).chars().take(PREVIEW_CHARS).collect::<String>();
     let rows = probe.rows.iter().take(PREVIEW_ROWS);
@@ -129,6 +129,11 @@ impl Probe {
             }
         }
         Ok(Self { path: path.to_owned(), format, has_header, columns, first_line, rows })
+    }
+
+    /// The columns by name, by what they hold, or by their place.
+    pub fn guess(&self) -> Mapping {
+        guess(&self.columns, self.has_header, &self.rows)
     }
 
     /// How column `time` writes times.
