@@ -6,7 +6,7 @@
 //!
 //! so that each centre is the core of a stable spiral. At an event the user takes an item near z
 //! (or, exploring, one further off) and is drawn most of the way to it. Gaps are log-uniform from
-//! hours to weeks, so where a user is at the next event depends on how long it took to come: the
+//! four hours to eight days, so where a user is at the next event depends on how long it took to come: the
 //! clock carries signal, and a model that ignores it cannot know which part of the spiral it sees.
 
 use std::sync::Arc;

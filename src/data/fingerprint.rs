@@ -7,8 +7,9 @@ use super::pace::Pace;
 use crate::jobs::Cancelled;
 
 impl Dataset {
-    /// First 16 hex digits of a SHA-256 over user ids, item ids, items and times: the same events
-    /// give the same fingerprint under any name and in any file format. `go_on` is asked every few
+    /// First 16 hex digits of a SHA-256 over user ids, item ids, items and times: the same rows
+    /// give the same fingerprint under any name and in any file format. Sorted otherwise they give
+    /// another, and make other models: ids are numbered as they first come. `go_on` is asked every few
     /// milliseconds.
     ///
     /// # Errors

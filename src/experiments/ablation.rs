@@ -94,9 +94,14 @@ fn findings(table: &AblationTable, config: &Config) -> Findings {
         .filter(|row| row.metric == "ndcg10" && is_model(&row.a) && !is_model(&row.b))
         .filter(|row| !(row.delta > 0.0 && row.p_adjusted.is_some_and(|p| p < 0.05)))
         .map(|row| {
+            let worse = row.delta < 0.0 && row.p_adjusted.is_some_and(|p| p < 0.05);
+            let (verb, so) = if worse {
+                ("is behind", ": counting alone says more there")
+            } else {
+                ("is not shown to beat", "")
+            };
             format!(
-                "{} does not beat {} (NDCG@10 {:+.4}, p {}): there it has learned nothing that \
-                 counting does not know.",
+                "{} {verb} {} (NDCG@10 {:+.4}, p {}){so}.",
                 model_title(&row.a),
                 model_title(&row.b),
                 row.delta,
@@ -128,14 +133,21 @@ fn findings(table: &AblationTable, config: &Config) -> Findings {
         facts: pairs.chain(baselines).collect(),
         figure: figure(table),
         method: format!(
-            "Protocol {}, {} test queries, full ranking of all items; {} seeds a model, each \
+            "Protocol {}, {} test queries, full ranking of all items; {} a model, each \
              evaluated with the solver it was trained with, {}. 95 % \
-             intervals are clustered over seeds and queries; tests are paired and corrected for \
-             how many there are.",
+             intervals are {}; tests are paired and corrected for how many there are.",
             table.protocol,
             table.rows.first().map_or(0, |row| row.n),
-            config.ablation.seeds,
+            match config.ablation.seeds {
+                1 => "one seed".to_owned(),
+                seeds => format!("{seeds} seeds"),
+            },
             epoch_kept(config),
+            if table.has_one_seed_only() {
+                "over queries alone, of these trainings: another seed may turn a difference around"
+            } else {
+                "clustered over seeds and queries"
+            },
         ),
         limits:
             "One data set and one size of model. The original's numbers are from MovieLens-1M, \
@@ -173,6 +185,8 @@ fn headline(table: &AblationTable) -> String {
     });
     let verdict = if real.is_empty() {
         "No difference between the models is distinguishable from chance.".to_owned()
+    } else if table.has_one_seed_only() {
+        format!("Distinguishable, of these trainings with one seed: {}.", real.join(", "))
     } else {
         format!("Distinguishable: {}.", real.join(", "))
     };

@@ -6,8 +6,8 @@ use super::subjects::{Subjects, Trained};
 use super::{Column, Curve, Event, ExperimentError, Figure, Findings, Inputs, Measure, Row};
 use crate::data::split::Query;
 use crate::evaluation::{
-    Comparison, Estimate, Reliability, bootstrap, compare, fit_temperature, mean_metric, mean_over,
-    reliability, t_975,
+    Comparison, Estimate, Reliability, bootstrap, compare, fit_temperature, holm, mean_metric,
+    mean_over, reliability, t_975,
 };
 use crate::figures::Color;
 use crate::jobs::Context;
@@ -266,7 +266,7 @@ fn findings(subjects: &Subjects, models: &[Calibrated], resamples: usize) -> Fin
             Column::new("accuracy", "Best item taken", Measure::Share),
         ],
         rows,
-        facts: models.iter().map(fact).collect(),
+        facts: facts(models),
         figure: Figure {
             title: format!("Reliability of the best item: {}", subjects.text()),
             x: "confidence: probability of the best item".to_owned(),
@@ -309,19 +309,25 @@ fn headline(models: &[Calibrated]) -> String {
     parts.collect::<Vec<_>>().join(". ") + "."
 }
 
-fn fact(model: &Calibrated) -> String {
+fn facts(models: &[Calibrated]) -> Vec<String> {
+    let p: Vec<f64> = models.iter().map(|model| model.change.p.unwrap_or(1.0)).collect();
+    models.iter().zip(holm(&p)).map(|(model, p)| fact(model, p)).collect()
+}
+
+/// `p` is corrected for the number of models.
+fn fact(model: &Calibrated, p: f64) -> String {
     let too_sure = model.sides[0].confidence - model.sides[0].accuracy.mean;
     let side = if too_sure > 0.0 { "too sure" } else { "not sure enough" };
     let temperatures: Vec<String> =
         model.temperatures.iter().map(|value| format!("{value:.3}")).collect();
     format!(
         "{} is {side} of its best item as trained, by {:.1} points in the mean; temperature {}; NLL \
-         {:+.4} nats, p {}.",
+         {:+.4} nats, p {} after Holm's correction.",
         model.title,
         100.0 * too_sure.abs(),
         temperatures.join(", "),
         model.change.delta,
-        p_text(model.change.p),
+        p_text(Some(p)),
     )
 }
 

@@ -184,7 +184,10 @@ fn facts(subjects: &Subjects, measured: &[Measurement], corrected: &[f64]) -> Ve
                 facts.push(format!("{}: {} changes nothing.", model.title, kind.title()));
                 continue;
             }
-            let felt = own().find(|(one, p)| one.change.delta < 0.0 && **p < 0.05);
+            // The first strength from which on every loss is one.
+            let costs = |(one, p): &(&Measurement, &f64)| one.change.delta < 0.0 && **p < 0.05;
+            let held = own().count() - own().rev().take_while(costs).count();
+            let felt = own().nth(held);
             facts.push(match felt {
                 Some((one, p)) => format!(
                     "{}: {} costs quality from {} on (NDCG@10 {:+.4}, p {}).",

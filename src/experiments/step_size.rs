@@ -6,7 +6,7 @@ use super::subjects::{Subject, Subjects, Trained};
 use super::{Column, Curve, Event, ExperimentError, Figure, Findings, Inputs, Measure, Row};
 use crate::dynamics::solver::Pace;
 use crate::dynamics::warp::TimeWarp;
-use crate::evaluation::{Comparison, Estimate, compare, mean_metric, rank};
+use crate::evaluation::{Comparison, Estimate, compare, holm, mean_metric, rank};
 use crate::jobs::Context;
 use crate::routing;
 use crate::training::evaluate::{batch_of, per_query};
@@ -295,9 +295,12 @@ fn findings(subjects: &Subjects, stepped: &[Vec<Stepped>]) -> Findings {
 }
 
 fn headline(models: &[(&Subject, &Vec<Stepped>)]) -> String {
-    let parts = models.iter().filter_map(|(model, stepped)| {
+    let finest = |stepped: &Vec<Stepped>| stepped.last().and_then(|finest| finest.change.p);
+    let p: Vec<f64> = models.iter().map(|(_, stepped)| finest(stepped).unwrap_or(1.0)).collect();
+    let corrected = holm(&p);
+    let parts = models.iter().zip(&corrected).filter_map(|((model, stepped), p)| {
         let finest = stepped.last()?;
-        let sure = finest.change.p.is_some_and(|p| p < 0.05);
+        let sure = *p < 0.05;
         Some(format!(
             "{} with {}: NDCG@10 {:+.4}{}, {:.1} % of the ten best kept",
             model.title,

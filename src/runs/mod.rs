@@ -27,7 +27,7 @@ pub use judged::Judged;
 pub use record::{
     BaselineRecord, DataRecord, LatencyRecord, MetricRecord, Origin, QueryRank, RunSummary,
 };
-pub use render::{metric_text, model_title, p_text, share_text};
+pub use render::{latency_text, metric_text, model_title, p_text, share_text};
 pub use store::RunStore;
 pub use table::{AblationTable, CeilingShare, ComparisonRow, LatencyCell, MetricCell, TableRow};
 pub use trash::TRASH_DAYS;

@@ -33,6 +33,11 @@ pub fn metric_text(mean: f64, ci95: Option<[f64; 2]>) -> String {
     }
 }
 
+/// Milliseconds of a request, with so many places that the fast ones differ: `13.65`, `0.74`, `0.003`.
+pub fn latency_text(ms: f64) -> String {
+    if ms < 0.1 { format!("{ms:.3}") } else { format!("{ms:.2}") }
+}
+
 /// A p-value: three decimals, `< 0.001` where it is smaller, `–` where there is none.
 pub fn p_text(p: Option<f64>) -> String {
     match p {
@@ -94,7 +99,25 @@ impl AblationTable {
             text.push('\n');
             text.push_str(&aligned(&COMPARISON_HEADINGS, &comparisons));
         }
+        if let Some(caution) = self.caution() {
+            text.push_str(&format!("\n{caution}\n"));
+        }
         text
+    }
+
+    /// What to know before any of the comparisons is believed.
+    pub fn caution(&self) -> Option<&'static str> {
+        self.has_one_seed_only().then_some(
+            "A model was trained with one seed: its comparisons with others are of these trainings, and \
+             another seed may turn them around.",
+        )
+    }
+
+    /// Whether trained models are compared of which one has but one seed, so that the luck of a seed
+    /// is in no interval and no test.
+    pub fn has_one_seed_only(&self) -> bool {
+        let trained = || self.rows.iter().filter(|row| !row.baseline && !row.ceiling);
+        trained().count() > 1 && trained().any(|row| row.seeds == 1)
     }
 
     /// The rows as CSV with plain numbers; a cell without a value is empty.
@@ -168,8 +191,8 @@ fn row_cells(row: &TableRow) -> Vec<String> {
         row.title(),
         metric_text(row.hr10.mean, row.hr10.ci95),
         metric_text(row.ndcg10.mean, row.ndcg10.ci95),
-        latency.map_or_else(dash, |latency| format!("{:.2}", latency.batch64)),
-        latency.map_or_else(dash, |latency| format!("{:.2}", latency.single)),
+        latency.map_or_else(dash, |latency| latency_text(latency.batch64)),
+        latency.map_or_else(dash, |latency| latency_text(latency.single)),
         row.train_seconds.map_or_else(dash, |seconds| format!("{seconds:.1}")),
         if row.solver.is_none() { dash() } else { row.seeds.to_string() },
         row.n.to_string(),

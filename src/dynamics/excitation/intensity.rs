@@ -13,6 +13,8 @@ const VALUES: usize = 1 << 25;
 /// Snapshots, at most, and events between two, at least.
 const SNAPSHOTS: usize = 512;
 const EVENTS: usize = 64;
+/// Half-lives that a snapshot's values are taken back, at most.
+const MOST_AHEAD: f64 = 32.0;
 
 /// The intensities just before an event.
 struct Snapshot {
@@ -94,7 +96,13 @@ impl Intensities {
         sums: &mut Sums<HALF_LIVES>,
     ) -> Base {
         let after = self.snapshots.partition_point(|snapshot| snapshot.event <= events);
-        let Some(place) = after.checked_sub(1) else { return Base::default() };
+        let Some(mut place) = after.checked_sub(1) else { return Base::default() };
+        // The last may be of the next event, and what it says is taken back to now. Over a long gap that
+        // is more than a number holds.
+        let ahead = (self.snapshots[place].time - time) as f64 / MS_PER_DAY;
+        if place > 0 && ahead > MOST_AHEAD * self.half_lives[0] {
+            place -= 1;
+        }
         let snapshot = &self.snapshots[place];
         let since = snapshot.event..events;
         let age = |&at: &i64| {
@@ -135,6 +143,50 @@ impl NullaryFnOnce for PowersOfTwo<'_> {
     fn call(self) {
         for value in self.values {
             *value = exp2(*value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The snapshot is of an event that comes so many half-lives later that its values are all 0.
+    #[test]
+    fn a_moment_long_before_the_next_snapshot_starts_from_the_one_before() {
+        const MINUTE: i64 = 60_000;
+        let half_lives = [0.01, 0.02, 0.05, 0.1, 1.0, 10.0];
+        let mut intensities = Intensities::new(2, half_lives);
+        let (mut items, mut times) = (Vec::new(), Vec::new());
+        for event in 0..=EVENTS {
+            let late = if event == EVENTS { 100 * 24 * 60 } else { 0 };
+            let time = (event as i64 + late) * MINUTE;
+            intensities.grow(&items, &times, time);
+            items.push((event % 2) as u32);
+            times.push(time);
+        }
+        let now = 2 * EVENTS as i64 * MINUTE;
+        let mut sums = Sums::default();
+        sums.fit(2);
+        let base = intensities.at(Arch::new(), EVENTS, now, &items, &times, &mut sums);
+        let mut found = [[0.0f32; HALF_LIVES]; 2];
+        if let Some(values) = intensities.values(&base) {
+            for (k, (values, decay)) in values.into_iter().zip(base.decay).enumerate() {
+                found.iter_mut().zip(values).for_each(|(found, value)| found[k] += value * decay);
+            }
+        }
+        sums.take(|item, sum| {
+            found[item as usize].iter_mut().zip(sum).for_each(|(found, sum)| *found += sum);
+        });
+        for (item, found) in found.iter().enumerate() {
+            for (k, half_life) in half_lives.iter().enumerate() {
+                let exact: f64 = (0..EVENTS)
+                    .filter(|event| event % 2 == item)
+                    .map(|event| (now - times[event]) as f64 / MS_PER_DAY)
+                    .map(|days| (-days / half_life).exp2())
+                    .sum();
+                assert!((f64::from(found[k]) - exact).abs() < 1e-5 * exact, "{found:?} {exact}");
+            }
         }
     }
 }

@@ -227,11 +227,14 @@ fn headline(rows: &[Row], base_rate: f64) -> String {
         100.0 * (1.0 - base_rate),
     );
     if auroc.ci95.is_some_and(|[low, _]| low > 0.5) {
-        format!("{of} {} tells them apart best, AUROC {auroc_text}; {accuracy}", best.name)
+        format!(
+            "{of} {} has the highest AUROC, {auroc_text}, above chance taken alone; {accuracy}",
+            best.name
+        )
     } else {
         format!(
-            "{of} No router tells them apart better than chance: the best, {}, has an AUROC of \
-             {auroc_text}; {accuracy}",
+            "{of} No router is shown to tell them apart better than chance: the best, {}, has an AUROC \
+             of {auroc_text}; {accuracy}",
             best.name
         )
     }
