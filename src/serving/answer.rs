@@ -21,7 +21,7 @@ pub struct Composed {
     pub reasoner: Option<ReasonerMeta>,
     pub warnings: Vec<Warning>,
     /// Whether the cache may keep it: not where System 2 failed or its breaker was open, which
-    /// passes.
+    /// passes. Where the budget was spent it may: that is when answers must be cheap.
     pub keep: bool,
 }
 
@@ -50,7 +50,7 @@ pub fn compose(
         warnings.push(Warning {
             code: "few_candidates".to_owned(),
             message: format!(
-                "the catalogue has only {} items that the user has not seen",
+                "the user has seen all but {} of the catalogue's items",
                 recommendations.len()
             ),
         });

@@ -68,7 +68,11 @@ impl Answers {
     }
 
     pub fn len(&self) -> u64 {
-        self.0.as_ref().map_or(0, Cache::entry_count)
+        self.0.as_ref().map_or(0, |cache| {
+            // Else it is what was there at the last tidying up.
+            cache.run_pending_tasks();
+            cache.entry_count()
+        })
     }
 }
 

@@ -1,29 +1,24 @@
-//! The engine: one request from its body to its answer.
+//! The engine: what is shared by all requests, and changes while it serves.
 
 mod change;
+mod recommend;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use uuid::Uuid;
 
-use super::answer::{Composed, compose, reason_request, reasoner_use};
-use super::cache::{Answers, Key};
-use super::compute::{Compute, Job};
+use super::cache::Answers;
+use super::compute::Compute;
 use super::impressions::Impressions;
-use super::pulse::{Pulse, noted};
-use super::request::{Asked, check};
-use super::telemetry::{Gauges, Observation, ReasonerUse, Served, Telemetry};
-use super::users::{UserState, Users};
-use super::wire::{
-    FeedbackAction, FeedbackRequest, FeedbackResponse, Health, Meta, RecommendData,
-    RecommendRequest, RecommendResponse, Warning,
-};
+use super::pulse::Pulse;
+use super::telemetry::{Gauges, Telemetry};
+use super::users::Users;
+use super::wire::{FeedbackAction, FeedbackRequest, FeedbackResponse, Health};
 use super::{RequestError, ServeError, ServedModel};
-use crate::reasoning::{BreakerState, BreakerView, ReasonError, Reasoner, reasoner};
-use crate::routing::{Ask, Decision, Force, Levels, Path, Reason, Router};
+use crate::reasoning::{BreakerView, Reasoner, reasoner};
+use crate::routing::{Levels, Router};
 use crate::settings::{Config, ReasonerSettings, ServerSettings};
 
 /// What an engine is started with.
@@ -61,15 +56,6 @@ pub struct Engine {
     pulse: Pulse,
     in_flight: AtomicUsize,
     started: Instant,
-}
-
-/// Counts a request in for as long as it lives.
-struct InFlight<'a>(&'a AtomicUsize);
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Engine {
@@ -142,143 +128,6 @@ impl Engine {
         });
     }
 
-    /// Answer one request.
-    ///
-    /// # Errors
-    /// [`RequestError`] for a request that cannot be answered; a failing System 2 is no error.
-    pub async fn recommend(
-        &self,
-        request: RecommendRequest,
-        force: Force,
-    ) -> Result<RecommendResponse, RequestError> {
-        let begun = Instant::now();
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let _counted = InFlight(&self.in_flight);
-        let live = self.live.load_full();
-        let asked = Arc::new(check(&request, &live.model, live.server.max_history)?);
-        let key = Key::new(&asked, force, self.now(), live.model.has_item_dynamics());
-        let (composed, served, used) = match live.answers.get(&key) {
-            Some(known) => (known, Served::Cache, None),
-            None => {
-                let (composed, used) = self.answer(&live, &asked, force, begun).await?;
-                let composed = Arc::new(composed);
-                if composed.keep {
-                    live.answers.put(key, composed.clone());
-                }
-                let served = match composed.source {
-                    Path::FastPath => Served::Fast,
-                    Path::SlowPath => Served::Slow,
-                };
-                (composed, served, used)
-            }
-        };
-        let latency = begun.elapsed();
-        let tokens = match served {
-            Served::Cache => self.levels().tokens,
-            Served::Fast | Served::Slow => composed.decision.tokens,
-        };
-        let response = respond(&live, &asked, &composed, (served, tokens), latency);
-        self.pulse.answered(&live.model, live.generation, response.impression_id, &asked);
-        self.observe(request, &response, &composed.decision, (served, used), latency);
-        Ok(response)
-    }
-
-    /// Without the cache, for a request that `arrived` then.
-    async fn answer(
-        &self,
-        live: &Live,
-        asked: &Arc<Asked>,
-        force: Force,
-        arrived: Instant,
-    ) -> Result<(Composed, Option<ReasonerUse>), RequestError> {
-        let generation = live.generation;
-        let from = self.users.resume(&asked.user, generation, &asked.items, &asked.times);
-        let job = Job {
-            model: live.model.clone(),
-            asked: asked.clone(),
-            from,
-            top: live.settings.candidates.max(asked.count),
-            half_life: self.router.settings().half_life,
-        };
-        let mut perceived = self.compute.run(job).await?;
-        noted(&live.model, asked, self.users.last_event(&asked.user, generation));
-        let state = UserState {
-            generation,
-            items: asked.items.clone(),
-            times: asked.times.clone(),
-            state: std::mem::take(&mut perceived.state),
-        };
-        self.users.keep(asked.user.clone(), state);
-        let expected_cost = live.reasoner.expected_cost();
-        let ask = Ask {
-            uncertainty: perceived.uncertainty,
-            force,
-            breaker_open: live.reasoner.breaker().state == BreakerState::Open,
-            expected_cost,
-        };
-        let mut decision = self.router.decide(&ask, self.now());
-        let settings = self.router.settings();
-        let Some(reserved) = decision.reserved else {
-            let explanation = decision.explanation(&settings);
-            let composed = compose(live.model.as_ref(), asked, &perceived, decision, explanation);
-            return Ok((composed, None));
-        };
-        let begun = Instant::now();
-        let mut wanted = reason_request(&live.model, asked, &perceived);
-        wanted.within = Some(left(&live.server, arrived));
-        let result = live.reasoner.reason(&wanted).await;
-        if let Err(ReasonError::BreakerOpen { .. }) = &result {
-            // It opened since the router looked: no call was made.
-            self.router.refund(&reserved);
-            decision = Decision {
-                path: Path::FastPath,
-                reason: Reason::BreakerOpen,
-                reserved: None,
-                ..decision
-            };
-            let explanation = decision.explanation(&settings);
-            let composed = compose(live.model.as_ref(), asked, &perceived, decision, explanation);
-            return Ok((composed, None));
-        }
-        let used = reasoner_use(live.reasoner.as_ref(), &result, begun.elapsed());
-        self.router.settle(reserved.at, reserved.cost, used.cost);
-        let explanation = decision.explanation(&settings);
-        let composed = compose(live.model.as_ref(), asked, &perceived, decision, explanation)
-            .reasoned(live.model.as_ref(), &wanted, result, &used);
-        Ok((composed, Some(used)))
-    }
-
-    fn observe(
-        &self,
-        request: RecommendRequest,
-        response: &RecommendResponse,
-        decision: &Decision,
-        (served, reasoner): (Served, Option<ReasonerUse>),
-        latency: Duration,
-    ) {
-        let observation = Arc::new(Observation {
-            at: jiff::Timestamp::now(),
-            impression: response.impression_id,
-            user_id: request.user_id.clone(),
-            served,
-            reason: response.data.meta.reason,
-            trigger: decision.trigger,
-            denied_by: if served == Served::Cache { None } else { decision.denied_by },
-            latency,
-            entropy: decision.uncertainty.entropy,
-            conflict: decision.uncertainty.conflict,
-            tokens: response.data.meta.tokens,
-            reasoner,
-            // An image may be megabytes, and 500 answers are kept.
-            request: Arc::new(RecommendRequest { image_input: None, ..request }),
-            response: Arc::new(response.clone()),
-        });
-        if let Some(impressions) = &self.impressions {
-            impressions.answered(&observation);
-        }
-        self.telemetry.observe(observation);
-    }
-
     /// Note what a user did with an answer.
     ///
     /// # Errors
@@ -320,61 +169,6 @@ impl Engine {
             uptime_seconds: self.started.elapsed().as_secs_f64(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
-    }
-}
-
-/// How long System 2 may take for a request that `arrived` then: a tenth of the time is left for System
-/// 1's answer in its place, and for the way to the user.
-fn left(server: &ServerSettings, arrived: Instant) -> Duration {
-    Duration::from_secs_f64(0.9 * server.timeout).saturating_sub(arrived.elapsed())
-}
-
-/// The composed answer as this request sees it.
-fn respond(
-    live: &Live,
-    asked: &Asked,
-    composed: &Composed,
-    (served, tokens): (Served, f64),
-    latency: Duration,
-) -> RecommendResponse {
-    let decision = &composed.decision;
-    let cached = served == Served::Cache;
-    let milliseconds = latency.as_secs_f64() * 1e3;
-    let mut warnings: Vec<Warning> = asked.warnings.clone();
-    warnings.extend(composed.warnings.iter().cloned());
-    let meta = Meta {
-        routing_decision: decision.path,
-        reason: if cached { Reason::Cache } else { decision.reason },
-        entropy: decision.uncertainty.entropy,
-        conflict: decision.uncertainty.conflict,
-        explanation: if cached {
-            format!("The same request was answered a moment ago: {}", composed.explanation)
-        } else {
-            composed.explanation.clone()
-        },
-        denied_by: decision.denied_by,
-        over: decision.over.clone(),
-        tokens,
-        model: live.model.run.clone(),
-        adapter: live.model.adapter.as_ref().map(|adapter| adapter.fingerprint.clone()),
-        cached,
-        latency_ms: milliseconds,
-        reasoner: composed.reasoner.clone(),
-        warnings,
-    };
-    let stages = ["perception", "fusion", "recall", "decision"];
-    RecommendResponse {
-        status: "success".to_owned(),
-        impression_id: Uuid::new_v4(),
-        strategy: "Adaptive_ODE_Agent".to_owned(),
-        latency: format!("{milliseconds:.2}ms"),
-        data: RecommendData {
-            user_id: asked.user.clone(),
-            reasoning_source: composed.source,
-            meta,
-            trace: stages.map(str::to_owned).to_vec(),
-            recommendations: composed.recommendations.clone(),
-        },
     }
 }
 

@@ -26,12 +26,50 @@ struct Shown {
     counted: Mutex<Vec<u32>>,
 }
 
-/// Answers that users may react to.
-pub struct Pulse(Cache<Uuid, Arc<Shown>>);
+/// A user's event on an item, under a model.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Act {
+    generation: u64,
+    user: String,
+    item: u32,
+    told: Told,
+}
+
+/// How an event became known.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Told {
+    ByFeedback,
+    ByHistory,
+}
+
+/// Answers that users may react to, and what they did of late: one click is told by `/feedback` and by
+/// the next history alike, and counts once.
+pub struct Pulse {
+    answers: Cache<Uuid, Arc<Shown>>,
+    /// Times that the events counted with.
+    acts: Cache<Act, i64>,
+}
 
 impl Pulse {
     pub fn new() -> Self {
-        Self(Cache::builder().max_capacity(ANSWERS).time_to_live(KEPT).build())
+        Self {
+            answers: Cache::builder().max_capacity(ANSWERS).time_to_live(KEPT).build(),
+            acts: Cache::builder().max_capacity(ANSWERS).time_to_live(KEPT).build(),
+        }
+    }
+
+    /// Whether an act at `time` has counted already, told in the other way; one act answers for one.
+    fn is_known(&self, act: &Act, time: i64) -> bool {
+        let told = match act.told {
+            Told::ByFeedback => Told::ByHistory,
+            Told::ByHistory => Told::ByFeedback,
+        };
+        let other = Act { told, ..act.clone() };
+        let known = self.acts.get(&other).is_some_and(|at| (at - time).abs() <= HOUR_MS);
+        if known {
+            self.acts.invalidate(&other);
+        }
+        known
     }
 
     /// Remember what the answer `impression` was for, where `model` has item dynamics.
@@ -45,14 +83,14 @@ impl Pulse {
         if model.has_item_dynamics() {
             let (asked, at) = (asked.clone(), Instant::now());
             let shown = Shown { generation, asked, at, counted: Mutex::default() };
-            self.0.insert(impression, Arc::new(shown));
+            self.answers.insert(impression, Arc::new(shown));
         }
     }
 
     /// A user took `item` from the answer `impression` of this model: it counts once, at the time that was
     /// asked for and as much later as it came.
     pub fn taken(&self, model: &ServedModel, generation: u64, impression: Uuid, item: u32) {
-        let shown = self.0.get(&impression);
+        let shown = self.answers.get(&impression);
         let Some(shown) = shown.filter(|shown| shown.generation == generation) else { return };
         {
             let mut counted = shown.counted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,35 +104,47 @@ impl Pulse {
         model.with_timeline(|timeline| {
             let last = timeline.last().unwrap_or(0);
             let time = if asked.calendar { asked.query + later } else { last };
-            count(timeline, Event { time, item }, &asked.items);
+            let user = asked.user.clone();
+            let act = Act { generation, user, item, told: Told::ByFeedback };
+            if !self.is_known(&act, time) && count(timeline, Event { time, item }, &asked.items) {
+                self.acts.insert(act, time);
+            }
         });
     }
-}
 
-/// Count the events of a history that came after `since`, the last one that is known of its user.
-pub fn noted(model: &ServedModel, asked: &Asked, since: Option<i64>) {
-    if !asked.calendar {
-        return;
-    }
-    let new = asked.times.partition_point(|&time| since.is_some_and(|since| time <= since));
-    if new == asked.times.len() {
-        return;
-    }
-    model.with_timeline(|timeline| {
-        for place in new..asked.items.len() {
-            let event = Event { time: asked.times[place], item: asked.items[place] };
-            count(timeline, event, &asked.items[..place]);
+    /// Count the events of a history that came after `since`, the last one that is known of its user.
+    pub fn noted(&self, model: &ServedModel, generation: u64, asked: &Asked, since: Option<i64>) {
+        if !asked.calendar {
+            return;
         }
-    });
+        let new = asked.times.partition_point(|&time| since.is_some_and(|since| time <= since));
+        if new == asked.times.len() {
+            return;
+        }
+        model.with_timeline(|timeline| {
+            for place in new..asked.items.len() {
+                let (time, item) = (asked.times[place], asked.items[place]);
+                let user = asked.user.clone();
+                let act = Act { generation, user, item, told: Told::ByHistory };
+                if self.is_known(&act, time) {
+                    continue;
+                }
+                if count(timeline, Event { time, item }, &asked.items[..place]) {
+                    self.acts.insert(act, time);
+                }
+            }
+        });
+    }
 }
 
 /// Events arrive a little out of order: what is late by up to an hour counts as of the last one.
 /// Older ones are history, which training has seen. Clocks may be fast by up to an hour as well: not by
 /// more, or events of now would count as old ones for as long.
-fn count(timeline: &mut Timeline, event: Event, before: &[u32]) {
+///
+/// Says whether it counted.
+fn count(timeline: &mut Timeline, event: Event, before: &[u32]) -> bool {
     let last = timeline.last().unwrap_or(event.time);
     let soon = jiff::Timestamp::now().as_millisecond() + HOUR_MS;
-    if event.time >= last - HOUR_MS && event.time <= soon.max(last) {
-        timeline.push(Event { time: event.time.max(last), ..event }, before);
-    }
+    let now = event.time >= last - HOUR_MS && event.time <= soon.max(last);
+    now && timeline.push(Event { time: event.time.max(last), ..event }, before)
 }

@@ -40,7 +40,8 @@ fn milliseconds(value: f64, scale: f64, name: &str) -> Result<i64, RequestError>
         return Err(RequestError::unprocessable(
             "absurd_time",
             format!(
-                "`{name}` holds {value}, which is no time; give numbers within 10,000 years of 1970"
+                "`{name}` holds {value}, which is no time: `recent_timestamps` are Unix seconds, not \
+                 milliseconds, and `recent_times` units of 10 days, within 10,000 years of 1970"
             ),
         ));
     }

@@ -30,13 +30,45 @@ pub struct RecommendRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_time: Option<f64>,
     /// How many items to recommend, 1 to 100; 10 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 100)]
     pub count: Option<usize>,
     /// DeepM3's image; accepted and answered with a warning, since no image model ships.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     pub image_input: Option<serde_json::Value>,
+}
+
+/// A whole number that may be absent; 5.0 is 5, as JSON has it.
+fn whole<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    deserializer.deserialize_any(WholeVisitor)
+}
+
+struct WholeVisitor;
+
+impl serde::de::Visitor<'_> for WholeVisitor {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a whole number")
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Option<usize>, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Option<usize>, E> {
+        let wrong = || E::invalid_value(serde::de::Unexpected::Unsigned(number), &self);
+        usize::try_from(number).map(Some).map_err(|_| wrong())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Option<usize>, E> {
+        // Every whole number in this range is exact.
+        if number.fract() == 0.0 && (0.0..=9e15).contains(&number) {
+            return self.visit_u64(number as u64);
+        }
+        Err(E::invalid_value(serde::de::Unexpected::Float(number), &self))
+    }
 }
 
 /// An item's id as clients write it.
@@ -48,10 +80,14 @@ pub enum ItemId {
 }
 
 impl ItemId {
-    /// An id of the catalogue as clients expect it back: a number where it is one.
+    /// An id of the catalogue as clients expect it back: a number where it is one that every client reads
+    /// exactly, as JavaScript does up to 2⁵³ − 1.
     pub fn of(id: &str) -> Self {
+        const MOST: u64 = (1 << 53) - 1;
         match id.parse::<i64>() {
-            Ok(number) if number.to_string() == id => Self::Number(number),
+            Ok(number) if number.unsigned_abs() <= MOST && number.to_string() == id => {
+                Self::Number(number)
+            }
             _ => Self::Text(id.to_owned()),
         }
     }
@@ -128,7 +164,7 @@ pub struct RecommendData {
     pub meta: Meta,
     /// The stages the request went through.
     pub trace: Vec<String>,
-    /// Best first; never empty.
+    /// Best first; fewer than asked for, or none, where the user has seen the rest of the catalogue.
     pub recommendations: Vec<Recommendation>,
 }
 
@@ -233,13 +269,27 @@ pub struct FeedbackRequest {
     pub action: FeedbackAction,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FeedbackAction {
     #[default]
     Click,
     Dismiss,
     Purchase,
+}
+
+/// Read from its word alone: a derived enum takes `{"click": null}` as well.
+impl<'de> Deserialize<'de> for FeedbackAction {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const WORDS: [&str; 3] = ["click", "dismiss", "purchase"];
+        // Clients send null for what is not set.
+        let Some(word) = Option::<String>::deserialize(deserializer)? else {
+            return Ok(Self::default());
+        };
+        let actions = [Self::Click, Self::Dismiss, Self::Purchase];
+        let known = actions.into_iter().find(|action| action.word() == word);
+        known.ok_or_else(|| serde::de::Error::unknown_variant(&word, &WORDS))
+    }
 }
 
 impl FeedbackAction {

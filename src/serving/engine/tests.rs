@@ -1,14 +1,17 @@
 //! An untrained model on a small built-in set answers as well as any.
 
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::*;
 use crate::data::drift::{DriftOptions, drift};
 use crate::dynamics::adapter::{Adapter, Kind, Size};
 use crate::dynamics::parameters::{self, Matrix};
 use crate::jobs::{self, Context, Control};
-use crate::routing::Limit;
-use crate::serving::wire::ItemId;
+use crate::reasoning::BreakerState;
+use crate::routing::{Force, Limit, Path, Reason};
+use crate::serving::telemetry::Served;
+use crate::serving::wire::{ItemId, RecommendRequest, RecommendResponse};
 use crate::settings::{ItemDynamics, LimitMode, ReasonerKind, RouterSettings, Solver};
 use crate::training::Prepared;
 use crate::training::adapter::{AdapterError, AdapterFile};
@@ -213,6 +216,50 @@ async fn a_dead_llm_degrades_to_system_1_and_opens_its_breaker() {
     assert_eq!(engine.levels().hour_cost, 0.0, "nothing was spent");
 }
 
+#[tokio::test]
+async fn a_call_that_nobody_waits_for_is_finished_counted_and_kept() {
+    let mut config = config();
+    config.reasoner.mock_latency = true;
+    let engine = engine(config, model(1));
+    let asked = engine.recommend(asks(0, 4), Force::Slow);
+    assert!(tokio::time::timeout(Duration::from_millis(20), asked).await.is_err());
+    assert!(engine.levels().hour_cost > 0.0, "it is paid for");
+    let slow = || engine.telemetry().totals().served[Served::Slow as usize];
+    let begun = Instant::now();
+    while slow() == 0 && begun.elapsed() < Duration::from_secs(30) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(slow(), 1);
+    let again = engine.recommend(asks(0, 4), Force::Slow).await.unwrap();
+    assert!(again.data.meta.cached && again.data.reasoning_source == Path::SlowPath);
+}
+
+#[tokio::test]
+async fn where_everything_was_seen_nothing_is_asked() {
+    let mut config = config();
+    config.evaluation.mask_seen = true;
+    let context: Context<()> = jobs::detached(Control::default(), |_, _| ());
+    let data = drift(DriftOptions { users: 80, items: 12, ..Default::default() }, || Ok(()));
+    let prepared = Prepared::from_dataset(&data.unwrap(), &config, &context).unwrap();
+    let items = prepared.data.items();
+    let weights = parameters::initial(&config.model, items, 1);
+    let model = ServedModel::new("small", &config, weights, prepared, &context).unwrap();
+    let engine = engine(config, Arc::new(model));
+    let request = RecommendRequest {
+        user_id: "all".to_owned(),
+        recent_items: (1..=items as i64).map(ItemId::Number).collect(),
+        recent_times: Some((0..items).map(|event| event as f64).collect()),
+        ..Default::default()
+    };
+    for force in [Force::No, Force::Slow] {
+        let answer = engine.recommend(request.clone(), force).await.unwrap();
+        assert!(answer.data.recommendations.is_empty());
+        assert_eq!(answer.data.reasoning_source, Path::FastPath);
+        assert!(answer.data.meta.warnings.iter().any(|one| one.code == "few_candidates"));
+    }
+    assert_eq!(engine.levels().hour_cost, 0.0);
+}
+
 /// A model with item dynamics, and the time of the last event that it knows, in Unix seconds.
 fn lively() -> (Arc<ServedModel>, f64) {
     let mut config = config();
@@ -291,6 +338,19 @@ async fn what_users_do_moves_the_item_dynamics_at_once() {
     assert!(clicked > 1.05 * unseen, "{unseen} {clicked}");
     engine.feedback(feedback(FeedbackAction::Purchase)).unwrap();
     assert_eq!(clicked, stranger(55).await, "one item of an answer counts once");
+    engine.recommend(ask("ann", &[7, 55], last + 300.0), Force::Fast).await.unwrap();
+    assert_eq!(clicked, stranger(55).await, "nor does the history that tells of it");
+    let shown = engine.recommend(ask("bob", &[7], last + 300.0), Force::Fast).await.unwrap();
+    engine.recommend(ask("bob", &[7, 56], last + 300.0), Force::Fast).await.unwrap();
+    let told = stranger(56).await;
+    engine
+        .feedback(FeedbackRequest {
+            impression_id: shown.impression_id,
+            item: id(56),
+            action: FeedbackAction::Click,
+        })
+        .unwrap();
+    assert_eq!(told, stranger(56).await, "nor feedback on what a history has told");
     // Another model may number its items differently: what the old one showed says nothing of them.
     let (model, _) = lively();
     engine.replace(model, &config).unwrap();

@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::app::{App, error};
@@ -52,9 +53,13 @@ pub async fn which<B: Backend>(State(app): State<Arc<App<B>>>) -> Response {
 )]
 pub async fn put<B: Backend>(State(app): State<Arc<App<B>>>, request: Request) -> Response {
     let adapted = async {
-        let _alone = alone(&app)?;
         let deadline = Instant::now() + app.limits.timeout;
-        let bytes = read_file(request, LARGEST, &app.limits, deadline).await?;
+        let bytes = {
+            // One file at a time in memory; who takes an adapter off need not wait for it.
+            let _receiving = alone(&app.receiving)?;
+            read_file(request, LARGEST, &app.limits, deadline).await?
+        };
+        let _adapting = alone(&app.adapting)?;
         adapt(&app, Some(bytes)).await
     };
     app.respond(adapted.await)
@@ -74,15 +79,15 @@ pub async fn put<B: Backend>(State(app): State<Arc<App<B>>>, request: Request) -
 )]
 pub async fn remove<B: Backend>(State(app): State<Arc<App<B>>>) -> Response {
     let adapted = async {
-        let _alone = alone(&app)?;
+        let _adapting = alone(&app.adapting)?;
         adapt(&app, None).await
     };
     app.respond(adapted.await)
 }
 
 /// One change at a time: each may hold a large file and keeps a core busy.
-fn alone<B>(app: &App<B>) -> Result<tokio::sync::MutexGuard<'_, ()>, RequestError> {
-    app.adapting.try_lock().map_err(|_| {
+fn alone(one: &Mutex<()>) -> Result<MutexGuard<'_, ()>, RequestError> {
+    one.try_lock().map_err(|_| {
         let message = "another change of the adapter is under way; try again in a second";
         error(StatusCode::CONFLICT, "busy", message)
     })

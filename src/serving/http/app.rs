@@ -27,7 +27,8 @@ pub struct App<B> {
     pub limits: Limits,
     /// One for each request at once.
     pub places: Semaphore,
-    /// Held while the adapter is changed.
+    /// Held while an adapter is received, and while it is changed.
+    pub receiving: tokio::sync::Mutex<()>,
     pub adapting: tokio::sync::Mutex<()>,
     /// The body of `GET /openapi.json`.
     pub openapi: Bytes,
@@ -51,6 +52,7 @@ impl<B: Backend> App<B> {
             backend,
             hosts,
             places: Semaphore::new(limits.concurrency),
+            receiving: tokio::sync::Mutex::new(()),
             adapting: tokio::sync::Mutex::new(()),
             openapi: openapi::document(token.is_some()).into(),
             token,

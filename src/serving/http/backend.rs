@@ -1,5 +1,7 @@
 //! What the API is put around.
 
+use std::sync::Arc;
+
 use crate::routing::Force;
 use crate::serving::wire::{
     AdapterState, FeedbackRequest, FeedbackResponse, Health, RecommendRequest, RecommendResponse,
@@ -10,7 +12,7 @@ use crate::serving::{Engine, RequestError};
 pub trait Backend: Send + Sync + 'static {
     /// `POST /recommend`.
     fn recommend(
-        &self,
+        self: &Arc<Self>,
         request: RecommendRequest,
         force: Force,
     ) -> impl Future<Output = Result<RecommendResponse, RequestError>> + Send;
@@ -43,7 +45,7 @@ pub trait Backend: Send + Sync + 'static {
 
 impl Backend for Engine {
     fn recommend(
-        &self,
+        self: &Arc<Self>,
         request: RecommendRequest,
         force: Force,
     ) -> impl Future<Output = Result<RecommendResponse, RequestError>> + Send {

@@ -40,6 +40,10 @@ pub async fn read<T: DeserializeOwned>(
         check: check_type,
     };
     let bytes = bytes(request, &wanted, limits, deadline).await?;
+    if std::str::from_utf8(&bytes).is_err() {
+        let message = "the body is not UTF-8 text, which JSON is";
+        return Err(error(StatusCode::BAD_REQUEST, "invalid_json", message));
+    }
     let read = serde_json::from_slice(&bytes).map_err(|error| explain(&error, &bytes))?;
     // serde takes a list for the fields in their order, which nobody means.
     if bytes.trim_ascii_start().starts_with(b"[") {
@@ -90,8 +94,7 @@ async fn bytes(
     if declared == Some(0) {
         let content = wanted.content;
         return Err(if head.headers.contains_key(CONTENT_LENGTH) {
-            let message = format!("the body is empty; send {content}");
-            error(StatusCode::BAD_REQUEST, "empty_body", message)
+            empty(wanted)
         } else {
             let message = format!("the request has no body; send {content} with `Content-Length`");
             error(StatusCode::LENGTH_REQUIRED, "length_required", message)
@@ -109,6 +112,11 @@ async fn bytes(
             format!("the body did not arrive within {} s (server.timeout)", seconds(limits));
         error(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
     })?
+}
+
+fn empty(wanted: &Wanted) -> RequestError {
+    let message = format!("the body is empty; send {}", wanted.content);
+    error(StatusCode::BAD_REQUEST, "empty_body", message)
 }
 
 /// The request timeout as people write it.
@@ -156,7 +164,8 @@ async fn collect(
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(bytes)
+    // Of a body in chunks that is known only now.
+    if bytes.is_empty() { Err(empty(wanted)) } else { Ok(bytes) }
 }
 
 async fn too_large(wanted: &Wanted, rest: Option<Body>) -> RequestError {
@@ -207,7 +216,8 @@ fn explain(cause: &serde_json::Error, bytes: &[u8]) -> RequestError {
 /// What serde says without the names of our types.
 fn in_words(said: &str) -> String {
     const EXPECTED: &str = "expected struct ";
-    let mut said = said.replace("expected usize", "expected a whole number");
+    let mut said = said.replace("expected f64", "expected a number");
+    said = said.replace("expected a sequence", "expected a list");
     if let Some(at) = said.find(EXPECTED) {
         let name = at + EXPECTED.len();
         let end = said[name..].find(' ').map_or(said.len(), |end| name + end);
@@ -219,7 +229,7 @@ fn in_words(said: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serving::wire::{FeedbackRequest, RecommendRequest};
+    use crate::serving::wire::{FeedbackAction, FeedbackRequest, RecommendRequest};
 
     fn refusal(json: &str) -> (u16, &'static str, String) {
         let cause = serde_json::from_str::<RecommendRequest>(json).unwrap_err();
@@ -244,11 +254,42 @@ mod tests {
             r#"{"user_id": "a", "recent_items": "1"}"#,
             r#"{"user_id": "a", "recent_items": [true]}"#,
             r#"{"user_id": "a", "recent_items": [], "count": -1}"#,
+            r#"{"user_id": "a", "recent_items": [], "count": -1.0}"#,
+            r#"{"user_id": "a", "recent_items": [], "count": 5.5}"#,
             r#"{"user_id": "a", "user_id": "b", "recent_items": []}"#,
         ] {
             assert_eq!(refusal(wrong).0, 422, "{wrong}");
         }
         assert!(serde_json::from_str::<FeedbackRequest>(r#"{"impression_id": "x"}"#).is_err());
+    }
+
+    #[test]
+    fn a_count_is_a_whole_number_however_it_is_written() {
+        for (written, count) in [("5", Some(5)), ("5.0", Some(5)), ("5e0", Some(5)), ("null", None)]
+        {
+            let json = format!(r#"{{"user_id": "a", "recent_items": [], "count": {written}}}"#);
+            let request: RecommendRequest = serde_json::from_str(&json).unwrap();
+            assert_eq!(request.count, count, "{written}");
+        }
+    }
+
+    #[test]
+    fn an_action_is_one_of_three_words() {
+        let id = uuid::Uuid::nil();
+        let read = |action: &str| {
+            let json = format!(r#"{{"impression_id": "{id}", "item": 1, "action": {action}}}"#);
+            serde_json::from_str::<FeedbackRequest>(&json).map_err(|cause| {
+                let refusal = explain(&cause, json.as_bytes());
+                (refusal.status, refusal.message)
+            })
+        };
+        assert_eq!(read(r#""purchase""#).unwrap().action, FeedbackAction::Purchase);
+        assert_eq!(read("null").unwrap().action, FeedbackAction::Click);
+        for wrong in [r#""like""#, r#"{"click": null}"#, "3", r#"["click"]"#] {
+            assert_eq!(read(wrong).unwrap_err().0, 422, "{wrong}");
+        }
+        let (_, message) = read(r#""like""#).unwrap_err();
+        assert!(message.contains("expected one of `click`, `dismiss`, `purchase`"), "{message}");
     }
 
     #[test]

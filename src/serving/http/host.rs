@@ -8,8 +8,8 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::Request;
-use axum::http::StatusCode;
 use axum::http::header::HOST;
+use axum::http::{StatusCode, Version};
 
 use super::app::error;
 use crate::serving::RequestError;
@@ -52,16 +52,18 @@ impl Hosts {
     /// 403 `foreign_host` where not.
     pub fn check(&self, request: &Request) -> Result<(), RequestError> {
         let mut values = request.headers().get_all(HOST).iter();
+        let target = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+        // Health checks of old have no `Host`; a browser, which a foreign page could misuse, always has.
+        let old = request.version() < Version::HTTP_11;
         let message = match (values.next(), values.next()) {
-            (Some(host), None) => {
-                let target = request.uri().authority().map(|authority| authority.as_str());
-                let named = [Some(host.as_bytes()), target.map(str::as_bytes)];
+            (host, None) if host.is_some() || old => {
+                let named = [host.map(|host| host.as_bytes()), target];
                 if named.into_iter().flatten().all(|name| self.allows(name)) {
                     return Ok(());
                 }
                 "the `Host` header names another server; use the address that this one shows"
             }
-            (Some(_), Some(_)) => "there are two `Host` headers; send one",
+            (Some(_), _) => "there are two `Host` headers; send one",
             (None, _) => "there is no `Host` header; HTTP/1.1 clients send one",
         };
         Err(error(StatusCode::FORBIDDEN, "foreign_host", message))

@@ -23,8 +23,8 @@ const BEARER: &str = "bearer";
     info(
         title = "DeepM3 Workbench",
         description = "Recommendations from System 1, and from System 2 where a request is \
-                       uncertain and the budget allows it. Every error is JSON with a code for \
-                       machines and a sentence for people.",
+                       uncertain and the budget allows it. Every error of a request that HTTP can \
+                       read is JSON with a code for machines and a sentence for people.",
         license(name = "MIT", identifier = "MIT")
     ),
     servers((url = "/", description = "this server")),
@@ -111,33 +111,39 @@ impl IntoResponses for Every {
     }
 }
 
-/// What a route that reads a body may answer besides.
-pub struct WithBody;
+/// What `/recommend` may answer besides.
+pub struct WithHistory;
 
-impl IntoResponses for WithBody {
+impl IntoResponses for WithHistory {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        ResponsesBuilder::new()
-            .response(
-                "400",
-                refusal(
-                    "`invalid_json`, `empty_body`, `nested_too_deeply`, `broken_body`; \
-                     `unknown_demo_mode` for a wrong header",
-                ),
-            )
-            .response("408", refusal("`body_timeout`: the body took too long to arrive"))
-            .response("411", refusal("`length_required`: there is no body"))
-            .response("413", refusal("`body_too_large`: the body is over server.body_limit"))
-            .response("415", refusal("`not_json` or `encoded`: the body must be plain JSON"))
-            .response(
-                "422",
-                refusal(
-                    "`invalid_body`, `number_out_of_range`, or what the model cannot answer: \
-                     `lengths_differ`, `count_range`, `unknown_item`…",
-                ),
-            )
-            .build()
-            .into()
+        with_body(
+            "; `unknown_demo_mode` for a wrong header",
+            "what the model cannot answer: `lengths_differ`, `count_range`, `user_id_length`…",
+        )
     }
+}
+
+/// What `/feedback` may answer besides.
+pub struct WithItem;
+
+impl IntoResponses for WithItem {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        with_body("", "`unknown_item`: the item is not in the catalogue")
+    }
+}
+
+/// What a route that reads JSON may answer, with what its own 400 and 422 may be besides.
+fn with_body(malformed: &str, unfit: &str) -> BTreeMap<String, RefOr<Response>> {
+    let codes = "`invalid_json`, `empty_body`, `nested_too_deeply`, `broken_body`";
+    ResponsesBuilder::new()
+        .response("400", refusal(&format!("{codes}{malformed}")))
+        .response("408", refusal("`body_timeout`: the body took too long to arrive"))
+        .response("411", refusal("`length_required`: there is no body"))
+        .response("413", refusal("`body_too_large`: the body is over server.body_limit"))
+        .response("415", refusal("`not_json` or `encoded`: the body must be plain JSON"))
+        .response("422", refusal(&format!("`invalid_body`, `number_out_of_range`, or {unfit}")))
+        .build()
+        .into()
 }
 
 /// What a route that reads a file may answer besides.

@@ -15,7 +15,7 @@ use super::adapter;
 use super::app::{App, error, with_type};
 use super::backend::Backend;
 use super::body::{read, seconds};
-use super::openapi::{DemoMode, Every, WithBody};
+use super::openapi::{DemoMode, Every, WithHistory, WithItem};
 use crate::routing::Force;
 use crate::serving::RequestError;
 use crate::serving::wire::{
@@ -60,7 +60,7 @@ pub fn router<B: Backend>(app: Arc<App<B>>) -> Router {
     responses(
         (status = 200, description = "Recommendations, and why they are what they are", body = RecommendResponse),
         (status = 504, description = "`answer_timeout`: no answer within server.timeout", body = ErrorBody),
-        WithBody, Every
+        WithHistory, Every
     )
 )]
 async fn recommend<B: Backend>(State(app): State<Arc<App<B>>>, request: Request) -> Response {
@@ -105,7 +105,7 @@ fn force(headers: &HeaderMap) -> Result<Force, RequestError> {
     operation_id = "feedback",
     tag = "recommendations",
     request_body = FeedbackRequest,
-    responses((status = 200, description = "Noted", body = FeedbackResponse), WithBody, Every)
+    responses((status = 200, description = "Noted", body = FeedbackResponse), WithItem, Every)
 )]
 async fn feedback<B: Backend>(State(app): State<Arc<App<B>>>, request: Request) -> Response {
     let deadline = Instant::now() + app.limits.timeout;

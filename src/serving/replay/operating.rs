@@ -101,10 +101,10 @@ impl Replay {
         let mut latencies: Vec<f64> =
             pairs().map(|(request, outcome)| request.latency_ms[system(outcome)]).collect();
         latencies.sort_unstable_by(f64::total_cmp);
-        let spent: f64 = pairs()
+        let spent = pairs()
             .filter(|(_, outcome)| outcome.path == Path::SlowPath)
-            .map(|(request, _)| request.cost)
-            .sum();
+            // An empty sum would be −0.
+            .fold(0.0, |spent, (request, _)| spent + request.cost);
         let share = |count: usize| count as f64 / n as f64;
         let escalated = outcomes.iter().filter(|o| o.path == Path::SlowPath).count();
         let denied = outcomes.iter().filter(|o| o.denied_by.is_some()).count();

@@ -49,7 +49,8 @@ async fn http_1_0_without_a_host_and_a_foreign_target_are_refused() {
     let running = Running::start(&settings()).await;
     let address = running.server.address();
     for request in [
-        "GET /health HTTP/1.0\r\n\r\n".to_owned(),
+        "GET /health HTTP/1.1\r\n\r\n".to_owned(),
+        "GET http://evil.example/health HTTP/1.0\r\n\r\n".to_owned(),
         format!("GET http://evil.example/health HTTP/1.1\r\nHost: {address}\r\n\r\n"),
         format!("CONNECT evil.example:443 HTTP/1.1\r\nHost: {address}\r\n\r\n"),
     ] {
@@ -58,6 +59,7 @@ async fn http_1_0_without_a_host_and_a_foreign_target_are_refused() {
         line.read().await.unwrap().is_error(403, "foreign_host");
     }
     for request in [
+        "GET /health HTTP/1.0\r\n\r\n".to_owned(),
         format!("GET http://{address}/health HTTP/1.1\r\nHost: {address}\r\n\r\n"),
         format!("GET /health HTTP/1.0\r\nHost: localhost:{}\r\n\r\n", address.port()),
         "GET /health HTTP/1.1\r\nHost: LOCALHOST\r\n\r\n".to_owned(),

@@ -58,7 +58,8 @@ async fn one_change_at_a_time_while_requests_go_on() {
         refused = second.put("/adapter", "", "x").await;
     }
     refused.is_error(409, "busy");
-    second.ask("DELETE /adapter", "", "").await.is_error(409, "busy");
+    // Who takes one off does not wait for whoever sends one.
+    assert_eq!(second.ask("DELETE /adapter", "", "").await.status, 200);
     assert_eq!(second.post("/recommend", "", ASKED).await.status, 200);
     assert_eq!(second.get("/adapter").await.status, 200);
     first.write("def").await;

@@ -1,6 +1,6 @@
 //! A stand-in for the engine that can be slow, fail and panic when asked to.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -51,7 +51,7 @@ impl Stub {
 
 impl Backend for Stub {
     async fn recommend(
-        &self,
+        self: &Arc<Self>,
         request: RecommendRequest,
         force: Force,
     ) -> Result<RecommendResponse, RequestError> {
