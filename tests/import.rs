@@ -133,6 +133,34 @@ fn csv_tsv_and_recbole_give_the_same_events() {
 fn a_kept_row_is_never_merged_with_its_double() {
     let data = load_text("a.csv", "user,item,time\n1,2,1365029107\n1,2,1365029107\n").unwrap();
     assert_eq!(data.events(), 2);
+    let told =
+        |data: &Dataset| data.report.notes.iter().any(|note| note.contains("repeat another"));
+    assert!(told(&data), "{:?}", data.report.notes);
+    let others = "user,item,time\n1,2,1365029107\n1,3,1365029107\n2,2,1365029107\n1,2,1365029108\n";
+    assert!(!told(&load_text("a.csv", others).unwrap()));
+}
+
+/// Dates alone do not say which of a day's events came first; the order of the rows does.
+#[test]
+fn a_file_with_the_newest_first_is_the_same_history() {
+    let rows: Vec<String> = (0..60)
+        .map(|event| format!("u{},i{event},2024-03-{:02}", event % 2, 1 + event / 12))
+        .collect();
+    let text = |rows: Vec<String>| format!("user,item,date\n{}\n", rows.join("\n"));
+    let ascending = load_text("a.csv", text(rows.clone())).unwrap();
+    let descending = load_text("a.csv", text(rows.into_iter().rev().collect())).unwrap();
+    let of = |data: &Dataset| -> Vec<(String, String, i64)> {
+        let mut all: Vec<_> = events(data)
+            .into_iter()
+            .map(|(user, item, time)| (user.to_owned(), item.to_owned(), time))
+            .collect();
+        // Users are numbered as they come.
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    };
+    assert_eq!(of(&ascending), of(&descending));
+    let told = |data: &Dataset| data.report.notes.iter().any(|note| note.contains("newest"));
+    assert!(!told(&ascending) && told(&descending));
 }
 
 #[test]

@@ -111,7 +111,7 @@ pub struct DataOptions {
 pub struct ConfigOptions {
     #[command(flatten)]
     pub data: DataOptions,
-    /// A preset's name or a TOML file [default: drift for the built-in data, leave-one-out for other data]
+    /// A preset's name or a TOML file [default: drift for the built-in data (tune: experiment-tuning), readme-ablation with --protocol readme, leave-one-out for other data]
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
     /// Change a setting, for example --set model.hidden=64 (see `deepm3 settings`)
@@ -457,25 +457,47 @@ impl ConfigOptions {
             ("training.epochs", self.epochs.map(|epochs| epochs.to_string())),
             ("training.seed", self.seed.map(|seed| seed.to_string())),
         ])?;
+        config.data.source = located(&config.data.source);
         Ok(config)
+    }
+
+    /// The data that is asked for, by its own option or as a setting, or the built-in set.
+    pub fn source(&self) -> &str {
+        let key = |assignment: &str| {
+            assignment.split_once('=').map(|(key, _)| key.trim() == "data.source")
+        };
+        let set = self.set.iter().rev().find(|assignment| key(assignment) == Some(true));
+        let set = set.and_then(|assignment| assignment.split_once('='));
+        self.data.data.as_deref().or(set.map(|(_, value)| value.trim())).unwrap_or(BUILT_IN)
     }
 }
 
+/// The name of the built-in set.
+const BUILT_IN: &str = "drift";
+
+/// A source of data as it is kept: a path is made absolute, so that a run can be repeated from anywhere.
+fn located(source: &str) -> String {
+    let path = std::path::Path::new(source);
+    if source == BUILT_IN || !path.exists() {
+        return source.to_owned();
+    }
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
 impl DataOptions {
-    /// The data that is asked for, or the built-in set.
-    pub fn source(&self) -> &str {
-        self.data.as_deref().unwrap_or("drift")
+    /// Whether any of them is given.
+    pub fn is_given(&self) -> bool {
+        self.data.is_some() || self.columns.is_some() || self.items.is_some()
     }
 
-    /// Put the data options into `config`. Paths are made absolute, so that a run can be repeated
-    /// from anywhere.
+    /// Put the data options into `config`, with paths made absolute.
     pub fn apply(&self, config: &mut Config) -> anyhow::Result<()> {
-        let absolute = |path: &std::path::Path| {
-            std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
-        };
         if let Some(data) = &self.data {
-            let path = std::path::Path::new(data);
-            config.data.source = if path.exists() { absolute(path) } else { data.clone() };
+            config.data.source = located(data);
+        }
+        if config.data.source == BUILT_IN && (self.columns.is_some() || self.items.is_some()) {
+            let message = "--columns and --items are about a file; name it with --data";
+            return Err(Usage(message.to_owned()).into());
         }
         if let Some(columns) = &self.columns {
             columns
@@ -484,7 +506,7 @@ impl DataOptions {
             config.data.columns.clone_from(columns);
         }
         if let Some(items) = &self.items {
-            config.data.items_file = absolute(items);
+            config.data.items_file = located(&items.display().to_string());
         }
         Ok(())
     }

@@ -74,13 +74,24 @@ fn one(
     common: &Common,
 ) -> Result<()> {
     let mut config = Config::load(options.preset.as_deref().unwrap_or(experiment.about().preset))?;
-    options.data.apply(&mut config)?;
     for assignment in &options.set {
         config.set_text(assignment)?;
+    }
+    options.data.apply(&mut config)?;
+    if let Some(path) = &options.output {
+        check_output(path)?;
     }
     if options.run.is_some() && !experiment.about().needs_run {
         return Err(Usage(format!(
             "`{}` trains its own models and takes no --run; choose its data with --data",
+            experiment.word()
+        ))
+        .into());
+    }
+    if options.data.is_given() && experiment.about().needs_run {
+        return Err(Usage(format!(
+            "`{}` looks at a finished run, on the data that it was trained on, and takes no --data: name \
+             the run with --run (`deepm3 runs list` shows them), or train one on that data first",
             experiment.word()
         ))
         .into());
@@ -127,6 +138,22 @@ fn print(result: &ExperimentResult) {
         println!("- {fact}");
     }
     println!("\nmethod: {}\nlimits: {}\n{}", findings.method, findings.limits, result.provenance());
+}
+
+const ENDINGS: [&str; 5] = ["md", "csv", "json", "svg", "png"];
+
+/// Refuse a file that could not be written, before the work is done.
+fn check_output(path: &Path) -> Result<()> {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    if !ending.is_some_and(|ending| ENDINGS.contains(&ending)) {
+        bail!(Usage("the output must end in .md, .csv, .json, .svg or .png".to_owned()));
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            bail!(Usage(format!("there is no folder {}; create it first", folder.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The ending says the format.

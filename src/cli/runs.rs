@@ -53,7 +53,7 @@ fn list(store: &RunStore, all: bool, common: &Common) -> Result<()> {
                     "group": entry.settings().map(|config| &config.ablation.group),
                     "model": entry.settings().map(|config| config.model.solver),
                     "seed": entry.settings().map(|config| config.training.seed),
-                    "data": summary.map(|summary| &summary.data.name),
+                    "data": entry.data_name(),
                     "hr10": summary.map(|summary| summary.hr10.mean),
                     "ndcg10": summary.map(|summary| summary.ndcg10.mean),
                 })
@@ -66,22 +66,21 @@ fn list(store: &RunStore, all: bool, common: &Common) -> Result<()> {
         return Ok(());
     }
     println!(
-        "{:<36} {:<12} {:<18} {:<16} {:>8} {:>8}",
+        "{:<36} {:<12} {:<20} {:<16} {:>8} {:>8}",
         "run", "state", "group", "data", "HR@10", "NDCG@10"
     );
     for entry in &entries {
         let group = entry.settings().map_or("", |config| config.ablation.group.as_str());
-        let (data, hr10, ndcg10) = match &entry.summary {
-            Some(summary) => (
-                summary.data.name.as_str(),
-                format!("{:.4}", summary.hr10.mean),
-                format!("{:.4}", summary.ndcg10.mean),
-            ),
-            None => ("", String::new(), String::new()),
+        let (hr10, ndcg10) = match &entry.summary {
+            Some(summary) => {
+                (format!("{:.4}", summary.hr10.mean), format!("{:.4}", summary.ndcg10.mean))
+            }
+            None => Default::default(),
         };
+        let data = entry.data_name().unwrap_or_default();
         let (state, reason) = state(entry);
         let line =
-            format!("{:<36} {state:<12} {group:<18} {data:<16} {hr10:>8} {ndcg10:>8}", entry.id);
+            format!("{:<36} {state:<12} {group:<20} {data:<16} {hr10:>8} {ndcg10:>8}", entry.id);
         println!("{}", line.trim_end());
         if let Some(reason) = reason {
             println!("    {reason}");
@@ -95,7 +94,11 @@ fn show(store: &RunStore, spec: &str, common: &Common) -> Result<()> {
     let (state, reason) = state(&entry);
     if common.json {
         return match &entry.summary {
-            Some(summary) => output::json(summary),
+            Some(summary) => {
+                let mut object = serde_json::to_value(summary)?;
+                (object["state"], object["reason"]) = (json!(state), json!(reason));
+                output::json(&object)
+            }
             None => output::json(&json!({
                 "run": entry.id, "state": state, "reason": reason, "config": entry.config,
             })),

@@ -11,7 +11,9 @@ use super::watch::{Ended, Failure, events};
 use crate::dynamics::device;
 use crate::evaluation::mean_metric;
 use crate::jobs::{Cancelled, Context};
-use crate::runs::{AblationTable, LatencyRecord, RunEntry, RunState, RunStore, RunSummary};
+use crate::runs::{
+    AblationTable, LatencyRecord, RunEntry, RunState, RunStore, RunSummary, latency_text,
+};
 use crate::settings::{Config, Protocol, preset_for};
 use crate::training::evaluate::{self as evaluation, per_query};
 use crate::training::scorer::Scorer;
@@ -24,7 +26,7 @@ use crate::training::{
 /// set's own, DeepM3's for its protocol, the field's for anybody else's data.
 fn config_of(options: &super::arguments::ConfigOptions) -> Result<Config> {
     let readme = options.protocol.as_deref() == Some(Protocol::Readme.word());
-    options.config(if readme { "readme-ablation" } else { preset_for(options.data.source()) })
+    options.config(if readme { "readme-ablation" } else { preset_for(options.source()) })
 }
 
 pub fn train(options: &TrainOptions, common: &Common) -> Result<()> {
@@ -89,17 +91,22 @@ fn run_plan(
             note!("{line}");
         }
     }
-    let table = ablation::run(&plan, &prepared, &store, &context).map_err(stopped)?;
+    let table = ablation::run(&plan, &prepared, &store, &context)
+        .map_err(|error| stopped(error, (plan.keys().len() > 1).then_some(&plan.group)))?;
     let ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
     Ok((table, ended.finished.values().cloned().collect(), ended.failed.clone()))
 }
 
-/// What to say when a training was stopped.
-fn stopped(error: TrainError) -> anyhow::Error {
+/// What to say when a training was stopped, alone or with others of its `group`.
+fn stopped(error: TrainError, group: Option<&String>) -> anyhow::Error {
     match error {
-        TrainError::Cancelled(_) => anyhow::anyhow!(
-            "stopped; `deepm3 runs list` shows the interrupted runs and `deepm3 train --resume RUN` goes on"
-        ),
+        TrainError::Cancelled(_) => match group {
+            Some(group) => anyhow::anyhow!("stopped; `deepm3 ablation --resume {group}` goes on"),
+            None => anyhow::anyhow!(
+                "stopped; `deepm3 runs list` shows the interrupted runs and `deepm3 train --resume RUN` \
+                 goes on"
+            ),
+        },
         error => error.into(),
     }
 }
@@ -158,11 +165,11 @@ fn print_training(summary: &RunSummary, common: &Common) -> Result<()> {
     }
     if let Some(latency) = &summary.latency {
         println!(
-            "latency        batch of 64: median {:.2} ms, p95 {:.2} ms; one request: median {:.2} ms, p95 {:.2} ms",
-            latency.batch64.median_ms,
-            latency.batch64.p95_ms,
-            latency.single.median_ms,
-            latency.single.p95_ms
+            "latency        batch of 64: median {} ms, p95 {} ms; one request: median {} ms, p95 {} ms",
+            latency_text(latency.batch64.median_ms),
+            latency_text(latency.batch64.p95_ms),
+            latency_text(latency.single.median_ms),
+            latency_text(latency.single.p95_ms)
         );
     }
     Ok(())
@@ -191,7 +198,8 @@ fn resume_one(spec: &str, options: &TrainOptions, common: &Common) -> Result<()>
     options.config.data.apply(&mut config)?;
     let context = events(common, vec![RunKey::of(0, &config)], Ended::default())?;
     let prepared = Prepared::load(&config, &context)?;
-    let summary = resume(dir, &config, &prepared, &common.device, &context).map_err(stopped)?;
+    let summary = resume(dir, &config, &prepared, &common.device, &context)
+        .map_err(|error| stopped(error, None))?;
     print_training(&summary, common)
 }
 
@@ -227,7 +235,8 @@ fn resume_group(group: &str, options: &AblationOptions, common: &Common) -> Resu
     let begun = left.iter().filter(|left| !left.trained);
     let keys = begun.enumerate().map(|(index, Left { config, .. })| RunKey::of(index, config));
     let context = events(common, keys.collect(), Ended::default())?;
-    resume_together(&store, &left, None, &common.device, &context).map_err(stopped)?;
+    resume_together(&store, &left, None, &common.device, &context)
+        .map_err(|error| stopped(error, Some(&group)))?;
     let summaries = super::runs::select(&store, &[group])?;
     let table = AblationTable::of_stored(&store, &summaries)?;
     if common.json {

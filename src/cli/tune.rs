@@ -67,7 +67,7 @@ pub fn tune(options: &TuneOptions, common: &Common) -> Result<()> {
 
 /// The config of the options, with a name of its own for the search.
 fn config_of(options: &TuneOptions) -> Result<Config> {
-    let mut config = options.config.config(match preset_for(options.config.data.source()) {
+    let mut config = options.config.config(match preset_for(options.config.source()) {
         "drift" => "experiment-tuning",
         fits => fits,
     })?;

@@ -89,6 +89,31 @@ pub struct Columns {
     pub rating: Vec<f32>,
 }
 
+impl Columns {
+    /// Turn the rows around where a user's newest event comes first, so that events of one time come in
+    /// the order in which they happened; says whether it was so.
+    pub fn oldest_first(&mut self, users: usize) -> bool {
+        let mut last: Vec<Option<i64>> = vec![None; users];
+        let (mut rises, mut falls) = (0usize, 0usize);
+        for (&user, &time) in self.user.iter().zip(&self.time) {
+            match last[user as usize].replace(time) {
+                Some(before) if time > before => rises += 1,
+                Some(before) if time < before => falls += 1,
+                _ => {}
+            }
+        }
+        // A few may stand elsewhere.
+        let newest_first = falls > 9 * rises;
+        if newest_first {
+            self.user.reverse();
+            self.item.reverse();
+            self.time.reverse();
+            self.rating.reverse();
+        }
+        newest_first
+    }
+}
+
 impl Dataset {
     /// Group columns by user and sort each user's events by time; ties keep the order of the rows.
     ///

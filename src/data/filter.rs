@@ -11,7 +11,8 @@ use crate::jobs::Cancelled;
 /// minimum. With `k_core` this is repeated until every user and item left has enough. Users and
 /// items that lose all of their events go as well.
 ///
-/// What is left keeps its order, and items are numbered anew in that order. The truth behind a
+/// What is left keeps its order, and items are numbered anew in that order; its report says how much was
+/// left out. The truth behind a
 /// generated set is kept only where nothing was removed. Nothing left is an empty set.
 ///
 /// `go_on` is asked every few milliseconds.
@@ -33,7 +34,17 @@ pub fn filter(
     }
     // Whatever was removed may have left others without events.
     while keep.pass(data, 1, 1, &mut pace)? {}
-    keep.apply(data, &mut pace)
+    let mut left = keep.apply(data, &mut pace)?;
+    let of =
+        |before: usize, after: usize, what: &str| format!("{} of {before} {what}", before - after);
+    left.report.notes.push(format!(
+        "Left out by the filters: {}, {}, {} (data.min_user_events = {min_user_events}, \
+         data.min_item_events = {min_item_events})",
+        of(data.users(), left.users(), "users"),
+        of(data.items(), left.items(), "items"),
+        of(data.events(), left.events(), "events"),
+    ));
+    Ok(left)
 }
 
 struct Keep {

@@ -66,6 +66,15 @@ impl RunEntry {
         self.summary.as_ref().map(|summary| &summary.config).or(self.config.as_ref())
     }
 
+    /// The name of its data; of a run that is not finished, that of the file or folder.
+    pub fn data_name(&self) -> Option<&str> {
+        let of_source = || {
+            let source = &self.config.as_ref()?.data.source;
+            Some(Path::new(source).file_name()?.to_str().unwrap_or(source))
+        };
+        self.summary.as_ref().map(|summary| summary.data.name.as_str()).or_else(of_source)
+    }
+
     /// Whether an experiment made it for its own ends: it can be named, but is never the `latest`.
     pub fn is_of_an_experiment(&self) -> bool {
         let origin = self.summary.as_ref().and_then(|summary| summary.origin.as_ref());
@@ -126,8 +135,8 @@ pub(super) fn created_of(id: &str) -> Option<Timestamp> {
 }
 
 /// When in the second of its id a run was made, as its config tells, which is written then: short
-/// trainings finish several a second, and the newest must be known. Resumed, a run's config is
-/// written anew, and the second has to do.
+/// trainings finish several a second, and the newest must be known. Where it tells another time, as
+/// in a copy, the second has to do.
 fn within_second(second: Timestamp, path: &Path) -> Timestamp {
     let written = modified_of(&path.join(folder::CONFIG));
     let same = |written: &Timestamp| written.as_second() == second.as_second();

@@ -3,13 +3,18 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What to do about a file that could not be read or written.
+fn hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space there",
+        _ => "check that the folder exists and can be written",
+    }
+}
+
 /// Why a run could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    #[error(
-        "{path}: {source}; check that the folder exists and can be written, or choose another with --runs DIR",
-        path = path.display()
-    )]
+    #[error("{path}: {source}; {}, or choose another folder with --runs DIR", hint(source), path = path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("this system names no folder for application data; choose one with --runs DIR")]
     NoDataFolder,

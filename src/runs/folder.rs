@@ -231,10 +231,19 @@ impl RunDir {
     }
 }
 
-/// `config.toml` in `folder`.
+/// `config.toml` in `folder`. Written anew it keeps its time, which tells the order of runs that were
+/// made in one second.
 pub(super) fn write_config(folder: &Path, config: &Config) -> Result<(), RunError> {
     let path = folder.join(CONFIG);
-    write_atomic(&path, config.to_toml().as_bytes()).map_err(RunError::io(&path))
+    let made = fs::metadata(&path).and_then(|known| known.modified());
+    write_atomic(&path, config.to_toml().as_bytes()).map_err(RunError::io(&path))?;
+    if let Ok(made) = made {
+        let kept =
+            OpenOptions::new().write(true).open(&path).and_then(|file| file.set_modified(made));
+        // Without it the run is listed by the whole second.
+        kept.unwrap_or_else(|error| tracing::debug!("{}: {error}", path.display()));
+    }
+    Ok(())
 }
 
 /// Open for appending after the last whole line within the first `len` bytes. A file shorter than

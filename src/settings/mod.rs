@@ -122,7 +122,12 @@ impl Config {
         let nearest = all
             .iter()
             .max_by(|a, b| {
-                let near = |setting: &Setting| strsim::jaro_winkler(setting.key, key);
+                // Without its section, as who knows the setting may write it.
+                let own = |setting: &Setting| match setting.key.rsplit_once('.') {
+                    Some((_, own)) if !key.contains('.') => own,
+                    _ => setting.key,
+                };
+                let near = |setting: &Setting| strsim::jaro_winkler(own(setting), key);
                 near(a).total_cmp(&near(b))
             })
             .map(|setting| setting.key)

@@ -1,5 +1,7 @@
 //! What to train, and what a training tells its owner while it runs.
 
+use std::hash::{BuildHasher, RandomState};
+
 use crate::dynamics::device::DeviceChoice;
 use crate::runs::{MetricRecord, RunSummary};
 use crate::settings::{Config, Solver};
@@ -72,6 +74,14 @@ pub enum TrainEvent {
     Message(String),
 }
 
+/// A name for a group of runs that is begun now: the time, and four random digits, since short plans are
+/// begun several a second.
+pub(super) fn fresh_group(prefix: &str) -> String {
+    let now = jiff::Zoned::now();
+    let random = RandomState::new().hash_one(prefix) & 0xffff;
+    format!("{prefix}{}-{random:04x}", now.strftime("%Y%m%d-%H%M%S"))
+}
+
 impl Plan {
     /// The plan that a config describes: `ablation.models` × `ablation.seeds` seeds counted up from
     /// `training.seed`.
@@ -86,7 +96,7 @@ impl Plan {
             return Err(TrainError::Seeds { first, last });
         }
         let group = if config.ablation.group.is_empty() {
-            jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string()
+            fresh_group("")
         } else {
             config.ablation.group.clone()
         };

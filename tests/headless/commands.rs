@@ -1,6 +1,6 @@
 //! Every command once, its JSON, and its exit codes.
 
-use crate::program::{TINY, json, run};
+use crate::program::{TINY, json, program, run};
 
 fn exit_code(arguments: &[&str]) -> (Option<i32>, String) {
     let runs = tempfile::tempdir().unwrap();
@@ -25,6 +25,12 @@ fn wrong_usage_is_exit_code_2_and_names_the_nearest() {
         (&["ablation", "--preset", "nope"], "readme-ablation"),
         (&["no-such-command"], "no-such-command"),
         (&["data", "get", "movielens"], "movielens"),
+        (&["train", "--columns", "user=a,item=b,time=c"], "--data"),
+        (&["data", "inspect", "--items", "titles.csv"], "--data"),
+        // The run says which data; another is not quietly left aside.
+        (&["experiment", "efficiency", "--data", "drift"], "--run"),
+        (&["experiment", "ablation", "-o", "table.xls"], ".svg"),
+        (&["experiment", "ablation", "-o", "/no/such/folder/table.md"], "/no/such/folder"),
     ] {
         let (code, errors) = exit_code(arguments);
         assert_eq!(code, Some(2), "{arguments:?}: {errors}");
@@ -245,6 +251,46 @@ fn ones_own_file_is_trained_on() {
     }
     assert_eq!(result["data"]["users"], 40);
     assert_eq!(result["data"]["items"], 12);
+
+    // Named as a setting it brings the same preset and is kept as a path that holds anywhere.
+    let mut command = program(runs.path());
+    command.current_dir(runs.path()).args(["train", "--set", "data.source=clicks.csv"]);
+    command.args(["--set", "data.columns=user=visitor,item=sku,time=when"]);
+    command.args(["--epochs", "1", "--json"]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let shown = json(runs.path(), &["runs", "show", result["run"].as_str().unwrap()]);
+    assert_eq!(shown["config"]["data"]["max_len"], 50, "leave-one-out's");
+    assert_eq!(shown["config"]["data"]["source"], file.to_str().unwrap());
+    assert_eq!(shown["state"], "done");
+}
+
+#[test]
+fn what_the_filters_leave_out_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clicks.csv");
+    let mut text = String::from("user,item,time\n");
+    for user in 0..30 {
+        // Every fifth user has but one event.
+        for event in 0..if user % 5 == 0 { 1 } else { 8 } {
+            text.push_str(&format!("u{user},i{},{}\n", (user + event) % 9, 1_700_000_000 + event));
+        }
+    }
+    std::fs::write(&file, text).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_deepm3"))
+        .args(["--device", "cpu", "--runs"])
+        .arg(folder.path())
+        .args(["train", "--epochs", "1", "--data"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("Left out by the filters: 6 of 30 users, 0 of 9 items, 6 of 198 events"),
+        "{said}"
+    );
+    assert!(said.contains("data.min_user_events = 5"), "{said}");
 }
 
 #[test]

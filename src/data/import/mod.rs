@@ -66,8 +66,11 @@ pub fn import<E>(
     let roles = mapping::resolve(&mapping, &probe)?;
     let clock = probe.clock(roles.time)?;
 
-    let rows::Read { columns, users, items, mut report } =
+    let rows::Read { mut columns, users, items, mut report } =
         rows::read(&probe, &roles, clock, context)?;
+    if ratings != path {
+        report.notes.push(format!("File: {}", source::file_name(&ratings)));
+    }
     describe(&mut report, &probe, &roles, clock);
     if options.mapping.is_none() {
         let (has_header, columns) = (probe.has_header, &probe.columns);
@@ -106,13 +109,42 @@ pub fn import<E>(
     context.progress(None, "Sorting events by user and time");
     context.checkpoint()?;
     let (users, items) = (users.into_names(), items.into_names());
+    if columns.oldest_first(users.len()) {
+        report.notes.push(
+            "The newest events come first: those of one time are taken from below".to_owned(),
+        );
+    }
     let mut data = Dataset::from_columns(columns, users, items, || context.checkpoint())?;
     data.name = source::display_name(path, &ratings);
     data.source = path.to_string_lossy().into_owned();
     data.meta = known.meta;
     data.genres = known.genres;
+    let repeated = repeated(&data);
+    if repeated > 0 {
+        report.notes.push(format!(
+            "{repeated} events repeat another of the same user, item and time, and count again; leave them \
+             out of the file where they are no events of their own"
+        ));
+    }
     data.report = report;
     Ok(data)
+}
+
+/// Events that have the user, the item and the time of another.
+fn repeated(data: &Dataset) -> usize {
+    let mut repeated = 0;
+    let mut at_once: Vec<u32> = Vec::new();
+    for user in 0..data.users() {
+        let history = data.history(user);
+        let mut items = history.item.iter();
+        for moment in history.time.chunk_by(|one, next| one == next) {
+            at_once.clear();
+            at_once.extend(items.by_ref().take(moment.len()));
+            at_once.sort_unstable();
+            repeated += at_once.windows(2).filter(|pair| pair[0] == pair[1]).count();
+        }
+    }
+    repeated
 }
 
 /// Say in the report how the file was read.
@@ -128,5 +160,10 @@ fn describe(report: &mut ImportReport, probe: &Probe, roles: &mapping::Roles, cl
         name(roles.time),
         rating.unwrap_or_default(),
     ));
+    if roles.rating.is_some() {
+        report
+            .notes
+            .push("Ratings are shown and not learned from: every row is an event".to_owned());
+    }
     report.notes.push(format!("Times: {clock}"));
 }

@@ -168,7 +168,9 @@ impl Parser {
                     _ => format!("the {role} is {}, which says that there is none", quote(column)),
                 }
             }
-            BadRow::NotUtf8(role) => format!("the {role} is not UTF-8 text"),
+            BadRow::NotUtf8(role) => {
+                format!("the {role} is not UTF-8 text; save the file as UTF-8")
+            }
             BadRow::Rating => {
                 let rating = self.roles.rating.map(quote).unwrap_or_default();
                 format!("the rating {rating} is not a number")

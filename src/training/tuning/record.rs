@@ -11,6 +11,7 @@ use super::sample::{Point, points};
 use crate::evaluation::Estimate;
 use crate::runs::{MetricRecord, RunStore, write_atomic};
 use crate::settings::{Config, Space};
+use crate::training::plan::fresh_group;
 
 /// Larger files are not ours.
 const LARGEST: u64 = 64 << 20;
@@ -145,7 +146,7 @@ impl Search {
 
     /// A name for a new search, from date and time.
     pub fn fresh_group() -> String {
-        jiff::Zoned::now().strftime("tuning-%Y%m%d-%H%M%S").to_string()
+        fresh_group("tuning-")
     }
 
     /// The search `group`, or `latest`: the newest that has not ended.
