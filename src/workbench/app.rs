@@ -154,6 +154,13 @@ impl App {
                 ctx.set_theme(theme);
             }
             Command::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
+            Command::Undo => match self.session.toasts.take_undo() {
+                Some(back) => self.session.ask(back),
+                None if self.session.kept.page == PageId::Router => {
+                    self.session.ask(Command::UndoRouter);
+                }
+                None => self.session.toasts.info("There is nothing to undo here."),
+            },
             command => {
                 if let Some(page) = home(&command) {
                     self.session.kept.page = page;

@@ -124,6 +124,8 @@ pub enum Command {
     OpenAdapter,
     PutAdapter(PathBuf),
     RemoveAdapter,
+    /// Take back what the newest message offers to, else the last router setting.
+    Undo,
     UndoRouter,
     StopReplay,
     /// Analyse the chosen run's dynamics again.
@@ -212,7 +214,8 @@ pub fn actions() -> Vec<Action> {
         action("Apply router settings to the live server", Command::ApplyRouter, None),
         action("Put an adapter on the live server…", Command::OpenAdapter, None),
         action("Take the adapter off the live server", Command::RemoveAdapter, None),
-        action("Undo the last router setting", Command::UndoRouter, ctrl(Key::Z)),
+        action("Undo", Command::Undo, ctrl(Key::Z)),
+        action("Undo the last router setting", Command::UndoRouter, None),
         action("Stop the replay", Command::StopReplay, None),
         action("Analyse the run's dynamics again", Command::Analyse, None),
         action("Stop the analysis", Command::StopAnalysis, None),

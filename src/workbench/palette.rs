@@ -103,7 +103,9 @@ fn spread(query: &str, text: &str) -> Option<usize> {
     let text = text.to_lowercase();
     let query = query.trim().to_lowercase();
     if let Some(at) = text.find(&query) {
-        return Some(at);
+        // Where a word begins it counts alike, so that these stay in the order of the list.
+        let begins = text[..at].chars().next_back().is_none_or(|before| !before.is_alphanumeric());
+        return Some(usize::from(!begins));
     }
     let mut letters = text.char_indices();
     let (mut first, mut last) = (None, 0);
@@ -122,6 +124,13 @@ mod tests {
     #[test]
     fn letters_in_order_find_a_command_and_whole_words_come_first() {
         assert_eq!(search("start")[0].title, "Start training");
+        let titles =
+            |query| search(query).into_iter().map(|action| action.title).collect::<Vec<_>>();
+        assert_eq!(
+            titles("trai")[..2],
+            ["Go to Train", "Start training"],
+            "not the one that stops it"
+        );
         assert_eq!(search("exmd")[0].title, "Export as Markdown…");
         assert!(search("zzz").is_empty());
         assert!(search("").len() > 20);

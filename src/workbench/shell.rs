@@ -2,7 +2,7 @@
 
 use eframe::egui::{
     self, Align, Align2, Color32, CornerRadius, FontId, Frame, Layout, Margin, Panel, RichText,
-    Role, Sense, Stroke, ThemePreference, Ui, WidgetInfo, vec2,
+    Role, Sense, Stroke, StrokeKind, ThemePreference, Ui, WidgetInfo, vec2,
 };
 
 use super::background::Running;
@@ -84,6 +84,11 @@ fn theme_switch(ui: &mut Ui, session: &mut Session) {
         if selected {
             let radius = CornerRadius::same(theme::CONTROL_RADIUS - 1);
             ui.painter().rect_filled(part.shrink(2.0), radius, palette.card);
+        }
+        if response.has_focus() {
+            let radius = CornerRadius::same(theme::CONTROL_RADIUS - 1);
+            let ring = Stroke::new(1.5, palette.accent);
+            ui.painter().rect_stroke(part.shrink(2.0), radius, ring, StrokeKind::Inside);
         }
         let color = if selected || response.hovered() { palette.strong } else { palette.muted };
         let font = FontId::proportional(theme::SMALL);

@@ -234,7 +234,7 @@ fn the_live_page_serves_answers_and_switches_off() {
     window.until_shown("cache");
     window.harness.state_mut().session.config.traffic.seconds = 0.5;
     window.click(Role::Button, "Start traffic");
-    window.until_shown("Hit rate");
+    window.until_shown("Cache hits");
     window.ask(Command::Go(PageId::Router));
     window.until_shown("Denied by budget");
     window.harness.state_mut().session.config.router.entropy = 0.11;

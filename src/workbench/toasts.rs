@@ -53,6 +53,12 @@ impl Toasts {
         self.add(Kind::Done, text.into(), action, Duration::from_secs(15));
     }
 
+    /// The way back that the newest message offers, which then goes.
+    pub fn take_undo(&mut self) -> Option<Command> {
+        let place = self.shown.iter().rposition(|toast| toast.action.is_some())?;
+        self.shown.remove(place).action.map(|(_, command)| command)
+    }
+
     fn add(
         &mut self,
         kind: Kind,

@@ -203,7 +203,7 @@ pub fn value_slider(ui: &mut Ui, label: &str, value: &mut f64, range: Range<'_>)
     painter.rect_filled(bar(rect.left(), x), 2.0, fill);
     let grown = if response.hovered() || response.dragged() { 0.75 } else { 0.0 };
     let center = egui::pos2(x, y);
-    let ring = if response.has_focus() { palette.accent } else { palette.line };
+    let ring = if response.has_focus() { palette.accent } else { palette.muted };
     painter.circle(center, radius - 0.5 + grown, palette.knob, egui::Stroke::new(1.0, ring));
     response
 }

@@ -3,6 +3,7 @@
 use eframe::egui::Ui;
 
 use super::AttractorPage;
+use super::work::Opened;
 use crate::analysis::View;
 use crate::workbench::commands::{Command, ExportFormat};
 use crate::workbench::session::Session;
@@ -17,25 +18,40 @@ impl AttractorPage {
         let sentence = self.sentence();
         page_header(ui, "Attractor", &sentence, |ui| {
             ui.spacing_mut().item_spacing.x = UNIT;
-            if self.opened.is_some() {
+            if self.shown().is_some() {
                 self.export_menu(ui, session);
                 self.overlay_pills(ui);
                 self.plane(ui);
             }
-            self.runs.ui(ui);
+            if !self.runs.is_empty() {
+                self.runs.ui(ui);
+            }
         });
+    }
+
+    /// What is drawn, where it is of the run that is chosen.
+    fn shown(&self) -> Option<&Opened> {
+        let chosen = self.runs.run().map(|run| &run.id);
+        self.opened.as_ref().filter(|opened| Some(&opened.run) == chosen)
     }
 
     fn sentence(&self) -> String {
         let drawn = self.drawn.as_ref().and_then(|drawn| drawn.journeys.first());
-        match (&self.opened, drawn) {
-            (Some(_), Some(journey)) => format!(
-                "User {} · {} events over {:.0} days",
+        match (self.shown(), drawn) {
+            (Some(opened), Some(journey)) => format!(
+                "User {} of {} · {} events over {:.0} days",
                 journey.user_id,
+                opened.subject.model.data.name,
                 journey.visits.len(),
                 journey.span()
             ),
-            (Some(opened), None) => format!("{} held-out users", opened.users.len()),
+            (Some(opened), None) => {
+                format!(
+                    "{} held-out users of {}",
+                    opened.users.len(),
+                    opened.subject.model.data.name
+                )
+            }
             (None, _) => "What the model has learned, and what draws its users".to_owned(),
         }
     }

@@ -174,6 +174,9 @@ impl AttractorPage {
     }
 
     fn point_at(&mut self, response: &Response, canvas: &Canvas<'_>, opened: &Opened) {
+        if response.ctx.input(|input| input.key_pressed(egui::Key::Escape)) {
+            self.side.selected = None;
+        }
         let Some(pointer) = response.hover_pos() else { return };
         let landscape = &opened.landscape;
         let journey = self.journeys().first();
@@ -189,7 +192,12 @@ impl AttractorPage {
             .map(|(target, at)| (target, at.distance(pointer)))
             .filter(|(_, distance)| *distance < NEAR)
             .min_by(|a, b| a.1.total_cmp(&b.1));
-        let Some((target, _)) = nearest else { return };
+        let Some((target, _)) = nearest else {
+            if response.clicked() {
+                self.side.selected = None;
+            }
+            return;
+        };
         plot::tooltip(response, &self.words(target, opened));
         if response.clicked() {
             match target {

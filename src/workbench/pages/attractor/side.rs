@@ -168,7 +168,7 @@ fn items(ui: &mut Ui, rows: &[(String, f32)]) {
 
 /// A fixed point in full.
 fn landmark(ui: &mut Ui, point: &Landmark, landscape: &Landscape) {
-    heading(ui, &format!("{}, a {}", point.name, point.kind.title()));
+    heading(ui, &format!("{}: {}", point.name, point.kind.title()));
     let slowest = point.eigenvalues.first().map_or([0.0, 0.0], |value| *value);
     let leading = match slowest[1] {
         0.0 => format!("{:.3}", slowest[0]),

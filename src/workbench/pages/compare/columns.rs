@@ -1,7 +1,7 @@
 //! The columns of the run table: metrics, facts, and any setting.
 
 use super::rows::Row;
-use crate::runs::{metric_text, share_text};
+use crate::runs::{latency_text, metric_text, share_text};
 use crate::settings::{Config, Kind, Value};
 use crate::workbench::format;
 
@@ -152,7 +152,7 @@ pub fn value(row: &Row, id: &str) -> CellValue {
             .map_or_else(|| "–".to_owned(), |estimate| metric_text(estimate.mean, estimate.ci95)),
         number: estimate.map(|estimate| estimate.mean),
     };
-    let ms = |value: Option<f64>| CellValue::number(value, |ms| format!("{ms:.2}"));
+    let ms = |value: Option<f64>| CellValue::number(value, latency_text);
     match id {
         "state" => CellValue::text(row.state_text()),
         "ndcg10" => estimate(row.ndcg10),

@@ -86,6 +86,7 @@ pub fn told_ui(ui: &mut Ui, rows: &[&Row], table: Option<&AblationTable>, making
     let text = "Lines that differ in nothing but their seed count as one model. Over the same requests, \
                 and the seeds that both have; p-values are adjusted (Holm).";
     note(ui, text);
+    result::caution_ui(ui, table);
 }
 
 #[cfg(test)]

@@ -178,7 +178,11 @@ impl Page for ComparePage {
                 None => session.toasts.done(done.text),
             }
         }
-        self.tabulate(session);
+        // What is listed may be on its way to the trash.
+        let listed = self.read_at == Some(session.runs_changed) && !self.reading.is_running();
+        if listed && !self.working.is_running() {
+            self.tabulate(session);
+        }
     }
 
     fn ui(&mut self, ui: &mut Ui, session: &mut Session) {
@@ -240,6 +244,7 @@ impl Page for ComparePage {
                         table.device
                     );
                     ui.label(RichText::new(text).small().color(palette(ui).muted));
+                    result::caution_ui(ui, table);
                 })
             }
             _ if self.tabulating.is_running() => {}

@@ -95,7 +95,7 @@ impl Row {
                 .and_then(|summary| summary.group.clone())
                 .or(group)
                 .filter(|group| !group.is_empty()),
-            data: summary.map(|summary| summary.data.name.clone()).unwrap_or_default(),
+            data: entry.data_name().unwrap_or_default().to_owned(),
             judged: summary.map(Judged::of),
             device: summary.map(|summary| summary.device.clone()).unwrap_or_default(),
             origin: summary.and_then(|summary| summary.origin.clone()),

@@ -6,7 +6,7 @@ use egui_plot::{Line, PlotPoint, PlotPoints};
 
 use super::rows::Row;
 use crate::figures::{self, Axis, Chart, Color, Kind};
-use crate::runs::metric_text;
+use crate::runs::{latency_text, metric_text};
 use crate::settings::Solver;
 use crate::workbench::charts::plot::{self, Ticks, View};
 use crate::workbench::theme::palette;
@@ -95,11 +95,11 @@ pub fn ui(ui: &mut Ui, rows: &[&Row], selected: &[String]) {
     }
     if let Some(dot) = near {
         let text = format!(
-            "{} seed {}\nNDCG@10 {}\n{:.2} ms a request\n{}",
+            "{} seed {}\nNDCG@10 {}\n{} ms a request\n{}",
             dot.row.title(),
             dot.row.seed_text(),
             metric_text(dot.ndcg10, dot.row.ndcg10.and_then(|estimate| estimate.ci95)),
-            dot.latency,
+            latency_text(dot.latency),
             dot.row.key(),
         );
         plot::tooltip(&shown.response, &text);

@@ -173,7 +173,7 @@ impl ExperimentsPage {
                     about.takes
                 )
             } else {
-                format!("Run it with the settings at the left: it takes {}.", about.takes)
+                format!("Run it with the settings below the list: it takes {}.", about.takes)
             };
             empty_state(ui, "Not run yet", &hint, |ui| {
                 let idle = self.at_work.is_none();

@@ -78,7 +78,7 @@ fn traffic_report(ui: &mut Ui, report: &TrafficReport) {
         ("Sent", format::count(report.sent)),
         ("Answered", format::count(report.completed)),
         ("Rate", format!("{} /s", format::number(report.rate))),
-        ("Hit rate", hit_rate),
+        ("Cache hits", hit_rate),
         ("p50", latency(|latency| latency.p50_ms)),
         ("p99", latency(|latency| latency.p99_ms)),
     ];

@@ -199,8 +199,9 @@ impl LivePage {
             Some(host) => {
                 let model = host.engine.model();
                 format!(
-                    "Serving {} ({} items) on {}, System 2 is the {}",
+                    "Serving {} ({}, {} items) on {}, System 2 is the {}",
                     model.run,
+                    model.data.name,
                     crate::workbench::format::count(model.data.items() as u64),
                     host.address,
                     host.engine.health().reasoner.word()

@@ -24,7 +24,7 @@ pub fn ui(ui: &mut Ui, frontier: &Frontier, at: &Operating) {
             .denied_by
             .iter()
             .filter(|(_, count)| *count > 0)
-            .map(|(limit, count)| format!("{} {count}", limit.as_str()))
+            .map(|(limit, count)| format!("{count} by {}", limit.as_str()))
             .collect();
         let by = if by.is_empty() { "%".to_owned() } else { format!("% ({})", by.join(", ")) };
         stat(
@@ -34,7 +34,10 @@ pub fn ui(ui: &mut Ui, frontier: &Frontier, at: &Operating) {
             &by,
             "Uncertain requests that a limit kept on System 1, and which limit",
         );
-        let gain = format!("{:+.4} vs System 1", at.gain.mean);
+        let gain = match at.gain.mean {
+            same if same.abs() < 5e-5 => "as System 1".to_owned(),
+            gain => format!("{gain:+.4} vs System 1"),
+        };
         let help = interval("95 % interval", &at.quality.ndcg10);
         stat(ui, "NDCG@10", &format!("{:.4}", at.quality.ndcg10.mean), &gain, &help);
         let half = at.quality.hr10.half_width().map_or(String::new(), |h| format!("± {h:.4}"));

@@ -5,9 +5,9 @@ use std::time::Duration;
 use eframe::egui;
 
 use super::live::{Live, PastRun};
-use super::{Lower, TrainPage, Training, verdict};
+use super::{Lower, Past, TrainPage, Training, verdict};
 use crate::jobs::{Context, Job, Outcome};
-use crate::runs::{AblationTable, RunError, RunState, RunSummary};
+use crate::runs::{AblationTable, RunEntry, RunError, RunState, RunStore, RunSummary};
 use crate::training::{Left, Plan, Prepared, RunKey, TrainError, ablation, resume_together};
 use crate::workbench::session::Session;
 
@@ -61,6 +61,7 @@ impl TrainPage {
         let (device, ctx) = (session.device(), session.ctx.clone());
         let raw = session.loaded.as_ref().map(|loaded| loaded.raw.clone());
         let here = session.config.clone();
+        let resumed = ids.first().cloned();
         let name = match ids.as_slice() {
             [id] => format!("Resuming {id}"),
             _ => "Resuming trainings".to_owned(),
@@ -85,6 +86,7 @@ impl TrainPage {
                 Ok(several.then(|| AblationTable::of_stored(&store, &done)).transpose()?)
             }),
         );
+        self.resumed = resumed;
     }
 
     /// Show the curves of runs that are over.
@@ -95,20 +97,26 @@ impl TrainPage {
         }
         let Ok(store) = session.store.clone() else { return };
         let work = move |context: &Context<()>| {
-            let mut runs = Vec::new();
-            for id in ids {
-                context.checkpoint().map_err(|stopped| stopped.to_string())?;
-                let entry = store.find(&id).map_err(|error| error.to_string())?;
-                let records = store.metrics(&id).map_err(|error| error.to_string())?;
-                let Some(config) = entry.settings() else { continue };
-                runs.push(PastRun {
-                    key: RunKey::of(runs.len(), config),
-                    epochs: config.training.epochs,
-                    done: entry.state == RunState::Done,
-                    records,
-                });
-            }
-            Ok(Live::of_runs(runs))
+            let entries: Result<Vec<RunEntry>, RunError> =
+                ids.iter().map(|id| store.find(id)).collect();
+            let entries = entries.map_err(|error| error.to_string())?;
+            Ok(Past { live: curves(&entries, &store, context)?, has_table: false })
+        };
+        if let Err(message) = self.reading.start(&session.ctx, "Reading curves", work) {
+            session.toasts.error(message);
+        }
+    }
+
+    /// Show the curves of all runs that were started together with `id`, which the table is of.
+    fn show_plan_of(&mut self, id: String, session: &mut Session) {
+        let Ok(store) = session.store.clone() else { return };
+        let work = move |context: &Context<()>| {
+            let group = |entry: &RunEntry| entry.settings().map(|of| of.ablation.group.clone());
+            let own = store.find(&id).map_err(|error| error.to_string())?;
+            let mut entries = store.list();
+            entries.retain(|entry| entry.state == RunState::Done && group(entry) == group(&own));
+            entries.reverse();
+            Ok(Past { live: curves(&entries, &store, context)?, has_table: true })
         };
         if let Err(message) = self.reading.start(&session.ctx, "Reading curves", work) {
             session.toasts.error(message);
@@ -142,6 +150,9 @@ impl TrainPage {
                 session.toasts.done(verdict::headline(&table));
                 self.table = Some(table);
                 self.lower = Lower::Result;
+                if let Some(id) = self.resumed.take() {
+                    self.show_plan_of(id, session);
+                }
                 // The runs that were done by then are in the table; the others can go on.
                 self.offer_cpu = self.live.device_lost.is_some();
                 self.error = self.live.device_lost.take();
@@ -165,4 +176,21 @@ impl TrainPage {
         session.toasts.error(message.clone());
         self.error = Some(message);
     }
+}
+
+/// What was written of runs that are over.
+fn curves(entries: &[RunEntry], store: &RunStore, context: &Context<()>) -> Result<Live, String> {
+    let mut runs = Vec::new();
+    for entry in entries {
+        context.checkpoint().map_err(|stopped| stopped.to_string())?;
+        let records = store.metrics(&entry.id).map_err(|error| error.to_string())?;
+        let Some(config) = entry.settings() else { continue };
+        runs.push(PastRun {
+            key: RunKey::of(runs.len(), config),
+            epochs: config.training.epochs,
+            done: entry.state == RunState::Done,
+            records,
+        });
+    }
+    Ok(Live::of_runs(runs))
 }

@@ -23,7 +23,7 @@ use crate::workbench::widgets::{
     Tone, button, card, empty_state, notice, page_header, pill, primary, split_left, split_rows,
 };
 pub use charts::Charts;
-use live::Live;
+use live::{Live, State};
 
 /// A training: its events, and the table where it was a whole plan.
 type Training = Job<TrainEvent, Option<AblationTable>, TrainError>;
@@ -36,13 +36,22 @@ enum Lower {
     Result,
 }
 
+/// Curves of runs that are over.
+struct Past {
+    live: Live,
+    /// Whether the table that is there is of these runs.
+    has_table: bool,
+}
+
 /// State of the page.
 #[derive(Default)]
 pub struct TrainPage {
     job: Option<Training>,
     live: Live,
     /// Curves of runs that are over.
-    reading: Background<Live>,
+    reading: Background<Past>,
+    /// One of the runs that go on, where those of its plan that were done before have curves too.
+    resumed: Option<String>,
     table: Option<AblationTable>,
     lower: Lower,
     charts: Charts,
@@ -148,7 +157,14 @@ impl TrainPage {
                 }
                 return;
             }
-            if self.table.is_some() {
+            let stopped = || self.live.runs.iter().any(|run| run.state == State::Stopped);
+            if self.job.is_none()
+                && stopped()
+                && let Some(unfinished) = session.unfinished.clone()
+            {
+                ui.horizontal(|ui| unfinished.offer(ui, session));
+            }
+            if let Some(table) = &self.table {
                 ui.horizontal(|ui| {
                     for (lower, text) in [(Lower::Result, "Result"), (Lower::Progress, "Progress")]
                     {
@@ -156,6 +172,8 @@ impl TrainPage {
                             self.lower = lower;
                         }
                     }
+                    let of = format!("{}, {}", table.data.name, table.protocol);
+                    ui.label(RichText::new(of).small().color(palette(ui).muted));
                     ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                         let help = "Every run, other trainings, export";
                         if button(ui, "Compare runs", Tone::Plain, true, help).clicked() {
@@ -174,10 +192,14 @@ impl TrainPage {
 
 impl Page for TrainPage {
     fn logic(&mut self, session: &mut Session) {
-        if let Some(live) = self.reading.poll_or_tell(&mut session.toasts)
+        if let Some(Past { live, has_table }) = self.reading.poll_or_tell(&mut session.toasts)
             && self.job.is_none()
         {
-            *self = Self { live, charts: std::mem::take(&mut self.charts), ..Self::default() };
+            if has_table {
+                self.live = live;
+            } else {
+                *self = Self { live, charts: std::mem::take(&mut self.charts), ..Self::default() };
+            }
             self.charts.reset_zoom();
         }
         let Some(job) = &mut self.job else { return };

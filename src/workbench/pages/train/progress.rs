@@ -39,6 +39,7 @@ pub fn ui(ui: &mut Ui, live: &Live, paused: bool) {
                 State::Training => ("training".to_owned(), palette.text),
                 State::Done => ("done".to_owned(), palette.good),
                 State::Failed(message) => (format!("failed: {message}"), palette.error),
+                State::Stopped if run.step == 0 => ("not started".to_owned(), palette.muted),
                 State::Stopped => ("stopped".to_owned(), palette.warning),
             };
             let left = live.seconds_left(run).filter(|_| training);

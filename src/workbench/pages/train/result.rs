@@ -3,10 +3,17 @@
 use eframe::egui::{Label, RichText, Ui};
 
 use super::verdict;
-use crate::runs::{AblationTable, MetricCell, metric_text, model_title};
+use crate::runs::{AblationTable, MetricCell, latency_text, metric_text, model_title};
 use crate::workbench::format;
 use crate::workbench::theme::{UNIT, palette};
 use crate::workbench::widgets::{Cell, Column, grid_table, legend_dot, page_scroll};
+
+/// What to know before the comparisons are believed, where there is something.
+pub fn caution_ui(ui: &mut Ui, table: &AblationTable) {
+    if let Some(caution) = table.caution() {
+        ui.label(RichText::new(caution).small().color(palette(ui).muted));
+    }
+}
 
 /// Draw over the space that is left.
 pub fn ui(ui: &mut Ui, table: &AblationTable) {
@@ -27,6 +34,7 @@ pub fn ui(ui: &mut Ui, table: &AblationTable) {
             format::count(table.data.events),
         );
         ui.label(RichText::new(text).small().color(palette(ui).muted));
+        caution_ui(ui, table);
     });
 }
 
@@ -80,8 +88,8 @@ pub fn table_ui(ui: &mut Ui, table: &AblationTable) {
                 name,
                 Cell::figure(metric(&row.hr10)),
                 Cell::figure(metric(&row.ndcg10)),
-                Cell::figure(latency.map_or_else(dash, |ms| format!("{:.2}", ms.single))),
-                Cell::figure(latency.map_or_else(dash, |ms| format!("{:.2}", ms.batch64))),
+                Cell::figure(latency.map_or_else(dash, |ms| latency_text(ms.single))),
+                Cell::figure(latency.map_or_else(dash, |ms| latency_text(ms.batch64))),
                 Cell::figure(row.train_seconds.map_or_else(dash, format::duration)),
                 Cell::figure(seeds),
             ]
