@@ -59,11 +59,9 @@ pub fn check(
     max_history: usize,
 ) -> Result<Asked, RequestError> {
     let refuse = |code, message: String| RequestError::unprocessable(code, message);
-    if request.user_id.is_empty() || request.user_id.len() > LONGEST_USER_ID {
-        let message = format!(
-            "`user_id` is {} bytes long; give 1 to {LONGEST_USER_ID}",
-            request.user_id.len()
-        );
+    let named = request.user_id.chars().count();
+    if !(1..=LONGEST_USER_ID).contains(&named) {
+        let message = format!("`user_id` is {named} characters long; give 1 to {LONGEST_USER_ID}");
         return Err(refuse("user_id_length", message));
     }
     let count = request.count.unwrap_or(10);

@@ -12,7 +12,7 @@ use crate::training::adapter::AdapterFile;
 /// `POST /recommend`: what comes next for this history?
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RecommendRequest {
-    /// Any name, 1 to 256 bytes; names the user's cached state.
+    /// Any name, 1 to 256 characters; names the user's cached state.
     #[schema(example = "demo_user", min_length = 1, max_length = 256)]
     pub user_id: String,
     /// The catalogue's own ids, oldest first: numbers or text.
@@ -180,6 +180,7 @@ pub struct Meta {
     /// Calibrated and normalised, 0 sure to 1 lost.
     pub entropy: f64,
     /// Jensen–Shannon divergence in bits, 0 to 1; null where it is not available.
+    #[schema(required = true)]
     pub conflict: Option<f64>,
     /// The same in a sentence.
     pub explanation: String,
@@ -320,6 +321,7 @@ pub struct Health {
     /// The run whose model answers.
     pub model: String,
     /// The adapter on it; null where there is none.
+    #[schema(required = true)]
     pub adapter: Option<AdapterOn>,
     pub solver: String,
     pub data: String,
@@ -378,6 +380,7 @@ pub struct AdapterState {
     /// The run whose model answers.
     pub model: String,
     /// The adapter on it; null where there is none.
+    #[schema(required = true)]
     pub adapter: Option<AdapterOn>,
 }
 

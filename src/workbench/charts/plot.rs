@@ -65,7 +65,7 @@ pub fn frame<'a>(ui: &Ui, name: &str, axes: [&str; 2], ticks: Ticks<'a>) -> Plot
         .min_thickness(44.0)
         .formatter(move |mark, range| match rows {
             Some(names) => named(names, mark.value),
-            None if ticks.log_y => format::number(10f64.powf(mark.value)),
+            None if ticks.log_y => log_label(mark.value, range.end() - range.start()),
             None => tick_label(mark.value, range.end() - range.start()),
         });
     Plot::new(name)
@@ -209,6 +209,17 @@ fn tick_label(value: f64, span: f64) -> String {
     if text.trim_start_matches(['-', '0', '.']).is_empty() { "0".to_owned() } else { text }
 }
 
+/// The number that a decimal logarithm stands for: as short as `0.001`, `2` and `1,000` where whole
+/// decades are shown.
+fn log_label(value: f64, span: f64) -> String {
+    let number = 10f64.powf(value);
+    let decade = (value + 1e-9).floor();
+    match (-decade).clamp(0.0, 8.0) as usize {
+        places if span >= 0.3 && (-5.0..3.0).contains(&decade) => format!("{number:.places$}"),
+        _ => format::number(number),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,6 +240,14 @@ mod tests {
         let numbers: Vec<_> =
             values(log_marks(input)).iter().map(|at| 10f64.powf(*at).round()).collect();
         assert_eq!(numbers, [1.0, 2.0, 5.0, 10.0]);
+    }
+
+    #[test]
+    fn labels_of_decades_are_short() {
+        let label = |number: f64| log_label(number.log10(), 4.0);
+        let shown = [0.0001, 0.001, 0.05, 1.0, 2.0, 500.0, 1000.0, 20_000.0].map(label);
+        assert_eq!(shown, ["0.0001", "0.001", "0.05", "1", "2", "500", "1,000", "20,000"]);
+        assert_eq!(log_label(4.35f64.log10(), 0.1), "4.35");
     }
 
     #[test]

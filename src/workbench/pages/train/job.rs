@@ -162,7 +162,8 @@ impl TrainPage {
                 return session.toasts.done("The resumed run is finished; see Compare.");
             }
             Outcome::Failed(TrainError::Cancelled(_)) => {
-                let text = "Training stopped. Its runs can be resumed here, or on the Compare page.";
+                let text =
+                    "Training stopped. Its runs can be resumed here, or on the Compare page.";
                 return session.toasts.info(text);
             }
             Outcome::Failed(error) => {
