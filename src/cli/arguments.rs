@@ -476,7 +476,7 @@ impl ConfigOptions {
 const BUILT_IN: &str = "drift";
 
 /// A source of data as it is kept: a path is made absolute, so that a run can be repeated from anywhere.
-fn located(source: &str) -> String {
+pub(super) fn located(source: &str) -> String {
     let path = std::path::Path::new(source);
     if source == BUILT_IN || !path.exists() {
         return source.to_owned();

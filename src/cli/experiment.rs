@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
-use super::arguments::{Common, ExperimentOptions, Usage};
+use super::arguments::{Common, ExperimentOptions, Usage, located};
 use super::output;
 use crate::experiments::{
     Event, Experiment, ExperimentError, ExperimentResult, ExperimentStore, Inputs, Report, perform,
@@ -88,9 +88,12 @@ fn one(
         ))
         .into());
     }
-    if options.data.is_given() && experiment.about().needs_run {
+    config.data.source = located(&config.data.source);
+    let of_data = |assignment: &String| assignment.trim_start().starts_with("data.");
+    let names_data = options.data.is_given() || options.set.iter().any(of_data);
+    if names_data && experiment.about().needs_run {
         return Err(Usage(format!(
-            "`{}` looks at a finished run, on the data that it was trained on, and takes no --data: name \
+            "`{}` looks at a finished run, on the data that it was trained on, and takes no other: name \
              the run with --run (`deepm3 runs list` shows them), or train one on that data first",
             experiment.word()
         ))

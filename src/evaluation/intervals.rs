@@ -15,8 +15,9 @@ use super::precision::{Part, Precision, t_975};
 
 /// The 97.5 % quantile of the standard normal.
 const Z: f64 = 1.959_963_984_540_054;
-/// Cases of the rarer kind below which an interval of a share is Wilson's.
+/// Cases of the rarer kind up to which an interval of a share is Wilson's, and from which it is even.
 const RARE: f64 = 10.0;
+const EVEN: f64 = 40.0;
 
 /// A mean with what is known of its precision.
 ///
@@ -94,9 +95,15 @@ impl Estimate {
         }
         let cases = spread / se.powi(2);
         let rare = cases * self.mean.min(1.0 - self.mean);
+        let even = [low.max(0.0), high.min(1.0)];
         let ci95 = match t_975(df) {
-            Some(t) if rare < RARE => score_interval(self.mean, cases, t),
-            _ => [low.max(0.0), high.min(1.0)],
+            Some(t) if rare < EVEN => {
+                let score = score_interval(self.mean, cases, t);
+                // From one to the other without a step, so that one more hit never looks worse.
+                let part = ((rare - RARE) / (EVEN - RARE)).max(0.0);
+                [0, 1].map(|end| score[end] + part * (even[end] - score[end]))
+            }
+            _ => even,
         };
         Self { ci95: Some(ci95), ..self }
     }
@@ -328,7 +335,7 @@ mod tests {
             (0..300).map(|query| f64::from(u8::from(query < count))).collect()
         };
         let intervals: Vec<[f64; 2]> =
-            (0..9).map(|count| mean_metric(&[hits(count)]).ci95.unwrap()).collect();
+            (0..60).map(|count| mean_metric(&[hits(count)]).ci95.unwrap()).collect();
         for pair in intervals.windows(2) {
             assert!(pair[0][0] < pair[1][0] && pair[0][1] < pair[1][1], "{pair:?}");
         }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 
 use super::cache::Answers;
 use super::compute::Compute;
@@ -55,6 +56,9 @@ pub struct Engine {
     impressions: Option<Impressions>,
     pulse: Pulse,
     in_flight: AtomicUsize,
+    /// A place for each call of System 2 that goes on whoever waits for it, and how many there are.
+    calls: Arc<Semaphore>,
+    most_calls: u32,
     started: Instant,
 }
 
@@ -66,6 +70,7 @@ impl Engine {
     pub fn start(options: EngineOptions) -> Result<Arc<Self>, ServeError> {
         let EngineOptions { model, config, impressions, threads } = options;
         let cores = crate::dynamics::device::cores();
+        let most_calls = u32::try_from(config.server.concurrency).unwrap_or(u32::MAX).max(1);
         let live = Live {
             generation: 0,
             reasoner: reasoner(&config.reasoner, model.evidence.clone())?,
@@ -84,6 +89,8 @@ impl Engine {
             impressions,
             pulse: Pulse::new(),
             in_flight: AtomicUsize::new(0),
+            calls: Arc::new(Semaphore::new(most_calls as usize)),
+            most_calls,
             started: Instant::now(),
         }))
     }

@@ -1,9 +1,11 @@
 //! Item dynamics kept current while a model serves: events of the histories that come in, and what
 //! users click and buy, move the intensities at once. Requests without a calendar say nothing of when.
 
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use uuid::Uuid;
 
@@ -52,10 +54,7 @@ pub struct Pulse {
 
 impl Pulse {
     pub fn new() -> Self {
-        Self {
-            answers: Cache::builder().max_capacity(ANSWERS).time_to_live(KEPT).build(),
-            acts: Cache::builder().max_capacity(ANSWERS).time_to_live(KEPT).build(),
-        }
+        Self { answers: latest(), acts: latest() }
     }
 
     /// Whether an act at `time` has counted already, told in the other way; one act answers for one.
@@ -137,6 +136,16 @@ impl Pulse {
     }
 }
 
+/// What came last gives way last: nothing is read before it is needed, so that the cache's own choice would
+/// be to take in nothing new once it is full.
+fn latest<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Cache<K, V> {
+    Cache::builder()
+        .max_capacity(ANSWERS)
+        .time_to_live(KEPT)
+        .eviction_policy(EvictionPolicy::lru())
+        .build()
+}
+
 /// Events arrive a little out of order: what is late by up to an hour counts as of the last one.
 /// Older ones are history, which training has seen. Clocks may be fast by up to an hour as well: not by
 /// more, or events of now would count as old ones for as long.
@@ -147,4 +156,23 @@ fn count(timeline: &mut Timeline, event: Event, before: &[u32]) -> bool {
     let soon = jiff::Timestamp::now().as_millisecond() + HOUR_MS;
     let now = event.time >= last - HOUR_MS && event.time <= soon.max(last);
     now && timeline.push(Event { time: event.time.max(last), ..event }, before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_are_kept_however_many_came_before() {
+        let cache: Cache<u64, ()> = latest();
+        for key in 0..ANSWERS + 5000 {
+            cache.insert(key, ());
+            if key % 500 == 0 {
+                cache.run_pending_tasks();
+            }
+        }
+        cache.run_pending_tasks();
+        assert!(cache.get(&0).is_none() && cache.entry_count() <= ANSWERS);
+        assert!((ANSWERS + 4000..ANSWERS + 5000).all(|key| cache.get(&key).is_some()));
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 /// Users remembered, at most: with H = 128 some 64 MB.
@@ -22,7 +23,9 @@ pub struct Users(Cache<String, Arc<UserState>>);
 
 impl Users {
     pub fn new() -> Self {
-        Self(Cache::new(USERS))
+        // Who came last stays, though they never came before.
+        let policy = EvictionPolicy::lru();
+        Self(Cache::builder().max_capacity(USERS).eviction_policy(policy).build())
     }
 
     /// The state to go on from, and how many events it has seen, where the history given begins

@@ -29,6 +29,7 @@ fn wrong_usage_is_exit_code_2_and_names_the_nearest() {
         (&["data", "inspect", "--items", "titles.csv"], "--data"),
         // The run says which data; another is not quietly left aside.
         (&["experiment", "efficiency", "--data", "drift"], "--run"),
+        (&["experiment", "efficiency", "--set", "data.source=clicks.csv"], "--run"),
         (&["experiment", "ablation", "-o", "table.xls"], ".svg"),
         (&["experiment", "ablation", "-o", "/no/such/folder/table.md"], "/no/such/folder"),
     ] {

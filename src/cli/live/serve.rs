@@ -67,7 +67,10 @@ pub fn serve(options: &ServeOptions, common: &Common) -> Result<()> {
         while !context.control().is_cancelled() {
             tokio::time::sleep(TICK).await;
         }
-        anyhow::Ok(server.stop().await)
+        let stopped = server.stop().await;
+        // What the deadline has cut off is not waited for again.
+        let unfinished = if stopped.aborted == 0 { engine.finish_calls().await } else { 0 };
+        anyhow::Ok(stopped.aborted + unfinished)
     })?;
     let log = engine.impressions();
     let written = log.map(|log| log.close()).unwrap_or_default();
@@ -75,7 +78,7 @@ pub fn serve(options: &ServeOptions, common: &Common) -> Result<()> {
     if !common.quiet || lost > 0 {
         note!(
             "stopped; {} requests were cut off, {written} log lines written, {lost} lost",
-            stopped.aborted
+            stopped
         );
     }
     Ok(())

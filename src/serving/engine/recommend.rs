@@ -77,13 +77,31 @@ impl Engine {
             return Ok(self.answer(request, composed, None));
         };
         // A task of its own: a call that is under way is paid for, so that it is finished, judged by the
-        // breaker, counted and kept for the next who asks, even if this client does not wait for it.
+        // breaker, counted and kept for the next who asks, even if this client does not wait for it. Where
+        // as many go on as there may be requests at once, this one is its client's alone.
+        let Ok(place) = self.calls.clone().try_acquire_owned() else {
+            return Ok(self.reason(request, decided, reserved).await);
+        };
         let engine = self.clone();
-        let reasoned = tokio::spawn(async move { engine.reason(request, decided, reserved).await });
+        let reasoned = tokio::spawn(async move {
+            let response = engine.reason(request, decided, reserved).await;
+            drop(place);
+            response
+        });
         reasoned.await.or_else(|failed| match failed.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => Err(RequestError::internal("the server stopped before it was done")),
         })
+    }
+
+    /// Wait for the calls of System 2 that are under way, as long as a stop may take; how many were not
+    /// finished then.
+    pub async fn finish_calls(&self) -> usize {
+        let most = Duration::from_secs_f64(self.live.load().server.shutdown);
+        match tokio::time::timeout(most, self.calls.acquire_many(self.most_calls)).await {
+            Ok(_) => 0,
+            Err(_) => self.most_calls as usize - self.calls.available_permits(),
+        }
     }
 
     /// What System 1 sees, and whether to ask System 2.

@@ -54,11 +54,9 @@ pub async fn which<B: Backend>(State(app): State<Arc<App<B>>>) -> Response {
 pub async fn put<B: Backend>(State(app): State<Arc<App<B>>>, request: Request) -> Response {
     let adapted = async {
         let deadline = Instant::now() + app.limits.timeout;
-        let bytes = {
-            // One file at a time in memory; who takes an adapter off need not wait for it.
-            let _receiving = alone(&app.receiving)?;
-            read_file(request, LARGEST, &app.limits, deadline).await?
-        };
+        // One file at a time in memory; who takes an adapter off need not wait until it has arrived.
+        let _receiving = alone(&app.receiving)?;
+        let bytes = read_file(request, LARGEST, &app.limits, deadline).await?;
         let _adapting = alone(&app.adapting)?;
         adapt(&app, Some(bytes)).await
     };

@@ -27,7 +27,7 @@ pub struct App<B> {
     pub limits: Limits,
     /// One for each request at once.
     pub places: Semaphore,
-    /// Held while an adapter is received, and while it is changed.
+    /// Held while an adapter is received and put on, and while it is changed.
     pub receiving: tokio::sync::Mutex<()>,
     pub adapting: tokio::sync::Mutex<()>,
     /// The body of `GET /openapi.json`.

@@ -174,7 +174,12 @@ impl AttractorPage {
     }
 
     fn point_at(&mut self, response: &Response, canvas: &Canvas<'_>, opened: &Opened) {
-        if response.ctx.input(|input| input.key_pressed(egui::Key::Escape)) {
+        let ctx = &response.ctx;
+        // What lies above closes first.
+        let covered = egui::Popup::is_any_open(ctx)
+            || ctx.memory(|memory| memory.top_modal_layer().is_some())
+            || ctx.egui_wants_keyboard_input();
+        if !covered && ctx.input(|input| input.key_pressed(egui::Key::Escape)) {
             self.side.selected = None;
         }
         let Some(pointer) = response.hover_pos() else { return };

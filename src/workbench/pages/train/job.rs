@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use eframe::egui;
 
-use super::live::{Live, PastRun};
+use super::live::{Live, PastRun, State};
 use super::{Lower, Past, TrainPage, Training, verdict};
 use crate::jobs::{Context, Job, Outcome};
 use crate::runs::{AblationTable, RunEntry, RunError, RunState, RunStore, RunSummary};
@@ -150,7 +150,9 @@ impl TrainPage {
                 session.toasts.done(verdict::headline(&table));
                 self.table = Some(table);
                 self.lower = Lower::Result;
-                if let Some(id) = self.resumed.take() {
+                // What failed or was stopped stays in view.
+                let all_done = self.live.runs.iter().all(|run| run.state == State::Done);
+                if let Some(id) = self.resumed.take().filter(|_| all_done) {
                     self.show_plan_of(id, session);
                 }
                 // The runs that were done by then are in the table; the others can go on.
