@@ -53,8 +53,7 @@ impl Subjects {
         let (named, entries) = chosen(inputs, context)?;
         context.progress(Some(0.0), "Loading the data");
         let first = summary_of(&entries[0])?.clone();
-        let prepared = Prepared::load(&first.config, context)?;
-        prepared.check(&first.run, &first.data.fingerprint)?;
+        let prepared = Prepared::of_run(&first, context)?;
         let found = prepared.split.test.len();
         if found < FEWEST {
             return Err(ExperimentError::TooFew { found, needed: FEWEST });

@@ -96,8 +96,7 @@ impl ServedModel {
         let summary =
             entry.summary.as_ref().ok_or_else(|| ServeError::NotFinished(entry.id.clone()))?;
         has_state(&entry.id, &summary.config)?;
-        let prepared = Prepared::load(&summary.config, context)?;
-        prepared.check(&entry.id, &summary.data.fingerprint)?;
+        let prepared = Prepared::of_run(summary, context)?;
         let (weights, _) = checkpoint::decode(&store.model(&entry.id)?)?;
         context.progress(None, "Calibrating");
         Self::new(&entry.id, &summary.config, weights, prepared, context)

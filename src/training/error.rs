@@ -42,6 +42,10 @@ pub enum TrainError {
         "run {run} was trained on other data (fingerprint {expected}, here {found}); give the data that it was trained on"
     )]
     OtherData { run: String, expected: String, found: String },
+    #[error(
+        "the data of run {run} is no longer at {place}; put it back there, or train on it where it is now"
+    )]
+    DataGone { run: String, place: String },
     #[error("`{given}` is not a list of models; write for example `gru,rk4,sasrec`")]
     Models { given: String },
     #[error(

@@ -9,12 +9,12 @@ use super::ceiling::Ceiling;
 use super::evaluate::{excluded, per_query};
 use crate::data::filter::filter;
 use crate::data::split::{Query, Sequence, Split, split};
-use crate::data::{Dataset, import::ImportOptions, load};
+use crate::data::{Dataset, LoadError, import::ImportOptions, load};
 use crate::dynamics::device;
 use crate::dynamics::excitation::Timeline;
 use crate::evaluation::{mean_metric, rank};
 use crate::jobs::{Cancelled, Context};
-use crate::runs::{BaselineRecord, DataRecord};
+use crate::runs::{BaselineRecord, DataRecord, RunSummary};
 use crate::settings::{Config, ItemDynamics, ModelSettings, Protocol, Targets};
 
 /// The name of the ceiling in tables and JSON.
@@ -51,6 +51,22 @@ impl Prepared {
         one.data == other.data
             && one.evaluation == other.evaluation
             && one.model.targets == other.model.targets
+    }
+
+    /// Load and check the data that a finished run was trained on.
+    ///
+    /// # Errors
+    /// [`TrainError::DataGone`], [`TrainError::OtherData`], or as [`Self::load`].
+    pub fn of_run<E>(summary: &RunSummary, context: &Context<E>) -> Result<Self, TrainError> {
+        let run = &summary.run;
+        let prepared = Self::load(&summary.config, context).map_err(|error| match error {
+            TrainError::Load(LoadError::NoSuchSource { given, .. }) => {
+                TrainError::DataGone { run: run.clone(), place: given }
+            }
+            error => error,
+        })?;
+        prepared.check(run, &summary.data.fingerprint)?;
+        Ok(prepared)
     }
 
     /// Refuse data that `run`, whose data has this `fingerprint`, was not trained on.

@@ -265,6 +265,13 @@ fn ones_own_file_is_trained_on() {
     assert_eq!(shown["config"]["data"]["max_len"], 50, "leave-one-out's");
     assert_eq!(shown["config"]["data"]["source"], file.to_str().unwrap());
     assert_eq!(shown["state"], "done");
+
+    // Once the file has moved, the run says where it was.
+    std::fs::rename(&file, runs.path().join("moved.csv")).unwrap();
+    let output = run(runs.path(), &["route"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no longer at") && said.contains("clicks.csv"), "{said}");
 }
 
 #[test]
