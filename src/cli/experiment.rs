@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
-use super::arguments::{Common, ExperimentOptions, Usage, located};
+use super::arguments::{Common, ExperimentOptions, Usage};
+use super::config::located;
 use super::output;
 use crate::experiments::{
     Event, Experiment, ExperimentError, ExperimentResult, ExperimentStore, Inputs, Report, perform,

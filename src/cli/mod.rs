@@ -15,6 +15,7 @@ macro_rules! note {
 mod arguments;
 mod attractors;
 mod bench;
+mod config;
 mod data;
 mod devices;
 mod experiment;
