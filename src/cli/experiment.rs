@@ -79,9 +79,14 @@ fn one(
         config.set_text(assignment)?;
     }
     options.data.apply(&mut config)?;
-    if let Some(path) = &options.output {
-        check_output(path)?;
-    }
+    // Before the work is done.
+    let output = match &options.output {
+        Some(path) => {
+            output::check_folder("--output", path)?;
+            Some((path, format_of(path)?))
+        }
+        None => None,
+    };
     if options.run.is_some() && !experiment.about().needs_run {
         return Err(Usage(format!(
             "`{}` trains its own models and takes no --run; choose its data with --data",
@@ -115,8 +120,8 @@ fn one(
             error.into()
         }
     })?;
-    if let Some(path) = &options.output {
-        export(&result, path)?;
+    if let Some((path, format)) = output {
+        write(path, &format(&result)?)?;
         if !quiet {
             note!("written to {}", path.display());
         }
@@ -144,33 +149,19 @@ fn print(result: &ExperimentResult) {
     println!("\nmethod: {}\nlimits: {}\n{}", findings.method, findings.limits, result.provenance());
 }
 
-const ENDINGS: [&str; 5] = ["md", "csv", "json", "svg", "png"];
-
-/// Refuse a file that could not be written, before the work is done.
-fn check_output(path: &Path) -> Result<()> {
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    if !ending.is_some_and(|ending| ENDINGS.contains(&ending)) {
-        bail!(Usage("the output must end in .md, .csv, .json, .svg or .png".to_owned()));
-    }
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-            bail!(Usage(format!("there is no folder {}; create it first", folder.display())))
-        }
-        _ => Ok(()),
-    }
-}
+/// A result as the bytes of a file.
+type Format = fn(&ExperimentResult) -> Result<Vec<u8>>;
 
 /// The ending says the format.
-fn export(result: &ExperimentResult, path: &Path) -> Result<()> {
-    let bytes = match path.extension().and_then(|ending| ending.to_str()) {
-        Some("md") => result.to_markdown().into_bytes(),
-        Some("csv") => result.to_csv().into_bytes(),
-        Some("json") => result.to_json()?.into_bytes(),
-        Some("svg") => result.findings.figure.to_svg(Theme::Light).into_bytes(),
-        Some("png") => result.to_png(Theme::Light)?,
+fn format_of(path: &Path) -> Result<Format> {
+    Ok(match path.extension().and_then(|ending| ending.to_str()) {
+        Some("md") => |result| Ok(result.to_markdown().into_bytes()),
+        Some("csv") => |result| Ok(result.to_csv().into_bytes()),
+        Some("json") => |result| Ok(result.to_json()?.into_bytes()),
+        Some("svg") => |result| Ok(result.findings.figure.to_svg(Theme::Light).into_bytes()),
+        Some("png") => |result| Ok(result.to_png(Theme::Light)?),
         _ => bail!(Usage("the output must end in .md, .csv, .json, .svg or .png".to_owned())),
-    };
-    write(path, &bytes)
+    })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Printing: JSON to stdout alone, progress to stderr.
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::json;
 
-use super::arguments::Common;
+use super::arguments::{Common, Usage};
 use crate::jobs::{self, Context, Control, Progress};
 use crate::settings::{Config, Kind};
 
@@ -15,6 +16,16 @@ use crate::settings::{Config, Kind};
 pub fn json(value: &impl Serialize) -> Result<()> {
     println!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
+}
+
+/// Refuse a file for `option` whose folder is not there, before the work is done.
+pub fn check_folder(option: &str, path: &Path) -> Result<(), Usage> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(Usage(format!("{option}: there is no folder {}", folder.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// How often progress goes to stderr at most: what is being done, and how far it is.

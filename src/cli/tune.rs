@@ -1,6 +1,6 @@
 //! `deepm3 tune`.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::arguments::{Common, TuneOptions, Usage};
@@ -22,11 +22,8 @@ pub fn tune(options: &TuneOptions, common: &Common) -> Result<()> {
         None => config_of(options)?,
     };
     // Before hours of search, not after them.
-    if let Some(folder) = options.save.as_ref().and_then(|path| path.parent())
-        && !folder.as_os_str().is_empty()
-        && !folder.is_dir()
-    {
-        bail!(Usage(format!("--save: there is no folder {}", folder.display())));
+    if let Some(path) = &options.save {
+        output::check_folder("--save", path)?;
     }
     let group = config.ablation.group.clone();
     let quiet = common.quiet;

@@ -6,8 +6,9 @@
 //!
 //! so that each centre is the core of a stable spiral. At an event the user takes an item near z
 //! (or, exploring, one further off) and is drawn most of the way to it. Gaps are log-uniform from
-//! four hours to eight days, so where a user is at the next event depends on how long it took to come: the
-//! clock carries signal, and a model that ignores it cannot know which part of the spiral it sees.
+//! four hours to eight days, so where a user is at the next event depends on how long it took to
+//! come: the clock carries signal, and a model that ignores it cannot know which part of the spiral
+//! it sees.
 
 use std::sync::Arc;
 

@@ -11,9 +11,8 @@ use crate::jobs::Cancelled;
 /// minimum. With `k_core` this is repeated until every user and item left has enough. Users and
 /// items that lose all of their events go as well.
 ///
-/// What is left keeps its order, and items are numbered anew in that order; its report says how much was
-/// left out. The truth behind a
-/// generated set is kept only where nothing was removed. Nothing left is an empty set.
+/// What is left keeps its order, and items are numbered anew in that order; its report says how much
+/// was left out. The truth behind a generated set is kept only where nothing was removed. Nothing left is an empty set.
 ///
 /// `go_on` is asked every few milliseconds.
 ///

@@ -28,6 +28,18 @@ impl RequestError {
     }
 }
 
+/// What a task of a request came to. A panic goes on here: it is told and answered where the panics of all
+/// requests are.
+///
+/// # Errors
+/// That of the request, or 500 where the runtime stopped first.
+pub fn outcome<T>(joined: Result<T, tokio::task::JoinError>) -> Result<T, RequestError> {
+    joined.or_else(|failed| match failed.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Err(RequestError::internal("the server stopped before it was done")),
+    })
+}
+
 impl From<ServeError> for RequestError {
     /// Why an adapter that was sent is not on: the client's fault where it is the adapter's.
     fn from(error: ServeError) -> Self {

@@ -25,6 +25,7 @@ mod users;
 pub mod wire;
 
 pub use engine::{Engine, EngineOptions};
+use error::outcome;
 pub use error::{RequestError, ServeError};
 pub use model::ServedModel;
 pub use perceive::{best, uncertainty};

@@ -67,10 +67,7 @@ pub fn serve(options: &ServeOptions, common: &Common) -> Result<()> {
         while !context.control().is_cancelled() {
             tokio::time::sleep(TICK).await;
         }
-        let stopped = server.stop().await;
-        // What the deadline has cut off is not waited for again.
-        let unfinished = if stopped.aborted == 0 { engine.finish_calls().await } else { 0 };
-        anyhow::Ok(stopped.aborted + unfinished)
+        anyhow::Ok(server.stop_with(&engine).await)
     })?;
     let log = engine.impressions();
     let written = log.map(|log| log.close()).unwrap_or_default();

@@ -29,8 +29,9 @@ pub use mapping::{Mapping, MappingError, Role};
 pub use probe::{Preview, preview, preview_with};
 pub use time::TimeKind;
 
+use super::pace::Pace;
 use super::{Dataset, ImportReport};
-use crate::jobs::Context;
+use crate::jobs::{Cancelled, Context};
 use probe::Probe;
 
 /// What a person decided about a file; the default leaves every decision to the importer.
@@ -119,7 +120,7 @@ pub fn import<E>(
     data.source = path.to_string_lossy().into_owned();
     data.meta = known.meta;
     data.genres = known.genres;
-    let repeated = repeated(&data);
+    let repeated = repeated(&data, || context.checkpoint())?;
     if repeated > 0 {
         report.notes.push(format!(
             "{repeated} events repeat another of the same user, item and time, and count again; leave them \
@@ -131,11 +132,16 @@ pub fn import<E>(
 }
 
 /// Events that have the user, the item and the time of another.
-fn repeated(data: &Dataset) -> usize {
+fn repeated(
+    data: &Dataset,
+    go_on: impl FnMut() -> Result<(), Cancelled>,
+) -> Result<usize, Cancelled> {
+    let mut pace = Pace::new(go_on);
     let mut repeated = 0;
     let mut at_once: Vec<u32> = Vec::new();
     for user in 0..data.users() {
         let history = data.history(user);
+        pace.step(history.len())?;
         let mut items = history.item.iter();
         for moment in history.time.chunk_by(|one, next| one == next) {
             at_once.clear();
@@ -144,7 +150,7 @@ fn repeated(data: &Dataset) -> usize {
             repeated += at_once.windows(2).filter(|pair| pair[0] == pair[1]).count();
         }
     }
-    repeated
+    Ok(repeated)
 }
 
 /// Say in the report how the file was read.

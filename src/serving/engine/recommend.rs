@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::{Engine, Live};
 use crate::reasoning::{BreakerState, ReasonError};
 use crate::routing::{Ask, Decision, Force, Path, Reason, Reservation, Uncertainty};
-use crate::serving::RequestError;
 use crate::serving::answer::{Composed, compose, reason_request, reasoner_use};
 use crate::serving::cache::Key;
 use crate::serving::compute::{Job, Perceived};
@@ -17,6 +16,7 @@ use crate::serving::request::{Asked, check};
 use crate::serving::telemetry::{Observation, ReasonerUse, Served};
 use crate::serving::users::UserState;
 use crate::serving::wire::{Meta, RecommendData, RecommendRequest, RecommendResponse, Warning};
+use crate::serving::{RequestError, outcome};
 use crate::settings::{RouterSettings, ServerSettings};
 
 /// Counts a request in for as long as it lives.
@@ -88,10 +88,7 @@ impl Engine {
             drop(place);
             response
         });
-        reasoned.await.or_else(|failed| match failed.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(RequestError::internal("the server stopped before it was done")),
-        })
+        outcome(reasoned.await)
     }
 
     /// Wait for the calls of System 2 that are under way, as long as a stop may take; how many were not

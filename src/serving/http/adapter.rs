@@ -16,8 +16,8 @@ use super::app::{App, error};
 use super::backend::Backend;
 use super::body::read_file;
 use super::openapi::{Every, WithFile};
-use crate::serving::RequestError;
 use crate::serving::wire::{AdapterState, ErrorBody};
+use crate::serving::{RequestError, outcome};
 use crate::training::adapter::LARGEST;
 
 /// Tell which adapter is on the model that answers.
@@ -98,12 +98,5 @@ async fn adapt<B: Backend>(
 ) -> Result<AdapterState, RequestError> {
     let backend = app.backend.clone();
     let work = tokio::task::spawn_blocking(move || backend.adapt(bytes.as_deref()));
-    match work.await {
-        Ok(adapted) => adapted,
-        Err(failed) => match failed.try_into_panic() {
-            // Told and answered where the panics of all requests are.
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(RequestError::internal("the server stopped before it was done")),
-        },
-    }
+    outcome(work.await)?
 }

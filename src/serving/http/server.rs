@@ -17,6 +17,7 @@ use super::guard::Guards;
 use super::host::Hosts;
 use super::limits::Limits;
 use super::token::Token;
+use crate::serving::Engine;
 use crate::settings::ServerSettings;
 
 /// Ports after a taken one that are tried for a free one.
@@ -120,6 +121,17 @@ impl Server {
             }
         }
         Stopped { aborted: self.stop.aborted.load(Ordering::Relaxed) }
+    }
+}
+
+impl Server {
+    /// [`Self::stop`], and the calls that `engine`, which it is put around, still makes for nobody; how many
+    /// requests were cut off.
+    pub async fn stop_with(self, engine: &Engine) -> usize {
+        let stopped = self.stop().await;
+        // Where the deadline has cut some off, nothing is waited for again.
+        let unfinished = if stopped.aborted == 0 { engine.finish_calls().await } else { 0 };
+        stopped.aborted + unfinished
     }
 }
 

@@ -147,6 +147,14 @@ pub fn empty_state<R>(
     .inner
 }
 
+/// Whether Escape is for what lies on the page: what lies above it closes first.
+pub fn escape_pressed(ctx: &egui::Context) -> bool {
+    let covered = egui::Popup::is_any_open(ctx)
+        || ctx.memory(|memory| memory.top_modal_layer().is_some())
+        || ctx.egui_wants_keyboard_input();
+    !covered && ctx.input(|input| input.key_pressed(egui::Key::Escape))
+}
+
 /// A dialog over everything else; a click beside it or Escape closes it.
 pub fn dialog<R>(
     ctx: &egui::Context,

@@ -13,6 +13,7 @@ use crate::dynamics::attractor::Slice;
 use crate::workbench::charts::plot::{self, Ticks};
 use crate::workbench::format;
 use crate::workbench::theme::{self, Palette, UNIT, palette};
+use crate::workbench::widgets::escape_pressed;
 
 /// How near the pointer must be to something, in points.
 const NEAR: f32 = 12.0;
@@ -174,12 +175,7 @@ impl AttractorPage {
     }
 
     fn point_at(&mut self, response: &Response, canvas: &Canvas<'_>, opened: &Opened) {
-        let ctx = &response.ctx;
-        // What lies above closes first.
-        let covered = egui::Popup::is_any_open(ctx)
-            || ctx.memory(|memory| memory.top_modal_layer().is_some())
-            || ctx.egui_wants_keyboard_input();
-        if !covered && ctx.input(|input| input.key_pressed(egui::Key::Escape)) {
+        if escape_pressed(&response.ctx) {
             self.side.selected = None;
         }
         let Some(pointer) = response.hover_pos() else { return };

@@ -9,7 +9,7 @@ mod scatter;
 mod table;
 mod toolbar;
 
-use eframe::egui::{Key, Popup, RichText, Ui};
+use eframe::egui::{RichText, Ui};
 
 use super::Page;
 use super::train::result;
@@ -18,7 +18,9 @@ use crate::workbench::background::Background;
 use crate::workbench::commands::{Command, PageId};
 use crate::workbench::session::Session;
 use crate::workbench::theme::{UNIT, palette};
-use crate::workbench::widgets::{card, empty_state, page_scroll, primary, split_right, split_rows};
+use crate::workbench::widgets::{
+    card, empty_state, escape_pressed, page_scroll, primary, split_right, split_rows,
+};
 use actions::Done;
 pub use columns::ColumnChoice;
 use listing::{Ablation, Compared, Listing};
@@ -142,10 +144,7 @@ impl ComparePage {
         if let Some((index, add)) = answer.clicked {
             self.select(index, add);
         }
-        // What lies above closes first.
-        let covered =
-            Popup::is_any_open(ui) || ui.memory(|memory| memory.top_modal_layer().is_some());
-        if !covered && !ui.egui_wants_keyboard_input() && ui.input(|i| i.key_pressed(Key::Escape)) {
+        if escape_pressed(ui.ctx()) {
             self.selected.clear();
         }
         if let Some(id) = answer.sort {

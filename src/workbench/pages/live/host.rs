@@ -92,12 +92,7 @@ impl Host {
 
     /// Finish what was accepted, within the deadline; returns how many requests were cut off.
     pub fn stop(self) -> usize {
-        let engine = self.engine.clone();
-        let cut_off = self.runtime.block_on(async {
-            let stopped = self.server.stop().await;
-            let unfinished = if stopped.aborted == 0 { engine.finish_calls().await } else { 0 };
-            stopped.aborted + unfinished
-        });
+        let cut_off = self.runtime.block_on(self.server.stop_with(&self.engine));
         if let Some(impressions) = self.engine.impressions() {
             impressions.close();
         }

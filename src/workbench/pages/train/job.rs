@@ -5,9 +5,9 @@ use std::time::Duration;
 use eframe::egui;
 
 use super::live::{Live, PastRun, State};
-use super::{Lower, Past, TrainPage, Training, verdict};
+use super::{Ended, Lower, Past, TrainPage, Training, verdict};
 use crate::jobs::{Context, Job, Outcome};
-use crate::runs::{AblationTable, RunEntry, RunError, RunState, RunStore, RunSummary};
+use crate::runs::{AblationTable, RunError, RunState, RunStore, RunSummary};
 use crate::training::{Left, Plan, Prepared, RunKey, TrainError, ablation, resume_together};
 use crate::workbench::session::Session;
 
@@ -43,7 +43,8 @@ impl TrainPage {
             session,
             Job::spawn(name, wake(&ctx), move |context| {
                 let prepared = Prepared::from_dataset(&raw, &plan.config, context)?;
-                ablation::run(&plan, &prepared, &store, context).map(Some)
+                let table = ablation::run(&plan, &prepared, &store, context)?;
+                Ok(Some(Ended { table, others: Vec::new() }))
             }),
         );
     }
@@ -61,7 +62,6 @@ impl TrainPage {
         let (device, ctx) = (session.device(), session.ctx.clone());
         let raw = session.loaded.as_ref().map(|loaded| loaded.raw.clone());
         let here = session.config.clone();
-        let resumed = ids.first().cloned();
         let name = match ids.as_slice() {
             [id] => format!("Resuming {id}"),
             _ => "Resuming trainings".to_owned(),
@@ -82,11 +82,13 @@ impl TrainPage {
                     store.list().into_iter().filter_map(|entry| entry.summary).collect();
                 done.retain(|summary| Some(&summary.config.ablation.group) == group.as_ref());
                 done.reverse();
-                let several = done.len() > 1;
-                Ok(several.then(|| AblationTable::of_stored(&store, &done)).transpose()?)
+                if done.len() < 2 {
+                    return Ok(None);
+                }
+                let table = AblationTable::of_stored(&store, &done)?;
+                Ok(Some(Ended { table, others: done.into_iter().map(|run| run.run).collect() }))
             }),
         );
-        self.resumed = resumed;
     }
 
     /// Show the curves of runs that are over.
@@ -95,28 +97,14 @@ impl TrainPage {
             session.toasts.info("A training has the charts; wait for its end, or stop it.");
             return;
         }
-        let Ok(store) = session.store.clone() else { return };
-        let work = move |context: &Context<()>| {
-            let entries: Result<Vec<RunEntry>, RunError> =
-                ids.iter().map(|id| store.find(id)).collect();
-            let entries = entries.map_err(|error| error.to_string())?;
-            Ok(Past { live: curves(&entries, &store, context)?, has_table: false })
-        };
-        if let Err(message) = self.reading.start(&session.ctx, "Reading curves", work) {
-            session.toasts.error(message);
-        }
+        self.read(ids, false, session);
     }
 
-    /// Show the curves of all runs that were started together with `id`, which the table is of.
-    fn show_plan_of(&mut self, id: String, session: &mut Session) {
+    /// Read the curves of runs that are over; the table there is may be of these.
+    fn read(&mut self, ids: Vec<String>, has_table: bool, session: &mut Session) {
         let Ok(store) = session.store.clone() else { return };
         let work = move |context: &Context<()>| {
-            let group = |entry: &RunEntry| entry.settings().map(|of| of.ablation.group.clone());
-            let own = store.find(&id).map_err(|error| error.to_string())?;
-            let mut entries = store.list();
-            entries.retain(|entry| entry.state == RunState::Done && group(entry) == group(&own));
-            entries.reverse();
-            Ok(Past { live: curves(&entries, &store, context)?, has_table: true })
+            Ok(Past { live: curves(&ids, &store, context)?, has_table })
         };
         if let Err(message) = self.reading.start(&session.ctx, "Reading curves", work) {
             session.toasts.error(message);
@@ -140,20 +128,20 @@ impl TrainPage {
     /// The training has ended: say how.
     pub(super) fn finished(
         &mut self,
-        outcome: Outcome<Option<AblationTable>, TrainError>,
+        outcome: Outcome<Option<Ended>, TrainError>,
         session: &mut Session,
     ) {
         session.runs_changed += 1;
         self.live.end();
         let message = match outcome {
-            Outcome::Done(Some(table)) => {
+            Outcome::Done(Some(Ended { table, others })) => {
                 session.toasts.done(verdict::headline(&table));
                 self.table = Some(table);
                 self.lower = Lower::Result;
                 // What failed or was stopped stays in view.
                 let all_done = self.live.runs.iter().all(|run| run.state == State::Done);
-                if let Some(id) = self.resumed.take().filter(|_| all_done) {
-                    self.show_plan_of(id, session);
+                if all_done && !others.is_empty() {
+                    self.read(others, true, session);
                 }
                 // The runs that were done by then are in the table; the others can go on.
                 self.offer_cpu = self.live.device_lost.is_some();
@@ -182,11 +170,12 @@ impl TrainPage {
 }
 
 /// What was written of runs that are over.
-fn curves(entries: &[RunEntry], store: &RunStore, context: &Context<()>) -> Result<Live, String> {
+fn curves(ids: &[String], store: &RunStore, context: &Context<()>) -> Result<Live, String> {
     let mut runs = Vec::new();
-    for entry in entries {
+    for id in ids {
         context.checkpoint().map_err(|stopped| stopped.to_string())?;
-        let records = store.metrics(&entry.id).map_err(|error| error.to_string())?;
+        let entry = store.find(id).map_err(|error| error.to_string())?;
+        let records = store.metrics(id).map_err(|error| error.to_string())?;
         let Some(config) = entry.settings() else { continue };
         runs.push(PastRun {
             key: RunKey::of(runs.len(), config),

@@ -25,8 +25,15 @@ use crate::workbench::widgets::{
 pub use charts::Charts;
 use live::{Live, State};
 
-/// A training: its events, and the table where it was a whole plan.
-type Training = Job<TrainEvent, Option<AblationTable>, TrainError>;
+/// A training: its events, and what came of it where it was a whole plan.
+type Training = Job<TrainEvent, Option<Ended>, TrainError>;
+
+/// What a plan came to.
+struct Ended {
+    table: AblationTable,
+    /// The runs that the table is of, where some were done before and have no curves here; else none.
+    others: Vec<String>,
+}
 
 /// What the lower card shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,8 +57,6 @@ pub struct TrainPage {
     live: Live,
     /// Curves of runs that are over.
     reading: Background<Past>,
-    /// One of the runs that go on, where those of its plan that were done before have curves too.
-    resumed: Option<String>,
     table: Option<AblationTable>,
     lower: Lower,
     charts: Charts,
